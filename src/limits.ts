@@ -1,0 +1,65 @@
+/**
+ * Every limit of the server, with unit, headroom and source. What can grow has a limit here and nowhere else.
+ * The local runtime enforces few of the platform's limits, so the code and the test kit do.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * 1024;
+
+export const LIMITS = {
+  /** Largest WebSocket frame accepted, bytes. The platform closes above with 1009 (Durable Objects: 32 MiB, tried). */
+  maxFrameBytes: 32 * MIB,
+  /** Largest update sent in one frame, bytes; above it a joiner gets causal frames, last first (update laws, A4). */
+  maxServeFrameBytes: 31.5 * MIB,
+  /** Largest BLOB we ever bind, bytes. Production documents 2 MB per row; the local runtime allows 8 MB. */
+  maxBlobBytes: 1_900_000,
+  /** Largest journal row, payload and summary together, bytes. An update that does not fit goes to a checkpoint. */
+  maxJournalRowBytes: 1.5 * MIB,
+  /** The journal is checkpointed when it holds this many bytes (update laws, P3 and A9: keep the tail under 256 KiB). */
+  checkpointJournalBytes: 256 * KIB,
+  /** ... or this many rows: a wake reads every row's summary. */
+  checkpointJournalRows: 512,
+  /** Chunk size the writer aims at, bytes. Comfortably under `maxBlobBytes`. */
+  chunkBytes: 1 * MIB,
+  /** The open tail chunk is sealed above this, bytes, so a checkpoint rewrites little (update laws, C6). */
+  tailChunkBytes: 256 * KIB,
+  /** Commit window while edits flow, milliseconds. */
+  commitWindowMs: 1_000,
+  /** ... or when the window holds this many bytes. */
+  commitWindowBytes: 64 * KIB,
+  /** Nesting depth of `Any`/JSON content that the reader follows (genuine clients stay far below; update laws, A1). */
+  maxContentDepth: 1_000,
+  /** Clients in one state vector or one update. A vault of ten years has some thousands (update laws, W8). */
+  maxClientsPerMessage: 100_000,
+  /** Largest state vector frame, bytes: `maxClientsPerMessage` at up to 14 bytes each, rounded. */
+  maxStateVectorBytes: 2 * MIB,
+  /** Largest awareness frame, bytes. */
+  maxAwarenessBytes: 256 * KIB,
+  /** Awareness states in one frame, and remembered for one connection. The attachment (16 KiB) holds the ids. */
+  maxAwarenessStatesPerFrame: 2_500,
+  maxAwarenessIdsPerSession: 256,
+  /** Bytes of structs held behind gaps per room, as stored. */
+  maxPendingBytes: 16 * MIB,
+  /** Delete ranges beyond known structs per room. */
+  maxUnknownDeleteRanges: 100_000,
+  /** Characters of a receipt's base64 vector; old plugins drop longer ones (compat sheet, 3.4). */
+  maxReceiptVectorChars: 65_536,
+  /** Sessions in one room. */
+  maxSessionsPerRoom: 2_000,
+  /** Room id, UTF-8 bytes after decoding. `ctx.id.name` is missing above 1,024 bytes (platform page, section 3). */
+  maxRoomIdBytes: 1_024,
+  /** A stock y-websocket reconnects after 30 s of silence; its own renewal is echoed when we were silent this long. */
+  awarenessEchoSilenceMs: 12_000,
+  /** Trace entries kept in memory, and stored for errors. */
+  traceRingEntries: 100,
+  storedErrorEntries: 50,
+  /** Largest vault, bytes of chunks and journal, for which debug counts a document summary. */
+  maxSummaryVaultBytes: 16 * MIB,
+  /** Checkpoint failures in a row that open the circuit breaker. */
+  checkpointBreakerFailures: 3,
+} as const;
+
+if (LIMITS.maxJournalRowBytes > LIMITS.maxBlobBytes || LIMITS.chunkBytes > LIMITS.maxBlobBytes) {
+  throw new Error("limits: a journal row and a chunk must fit a BLOB");
+}
+if (LIMITS.maxServeFrameBytes >= LIMITS.maxFrameBytes) throw new Error("limits: a served frame must fit a frame");
