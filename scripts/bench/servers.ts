@@ -1,0 +1,165 @@
+/** The three servers behind one face: how to reach a room, ask for its counters, and know that everything sent is on disk. */
+import { join } from "node:path";
+import { buildWorker } from "../host/build.ts";
+import { readWorkerIdentity, type WorkerIdentity } from "../host/worker-identity.ts";
+import { BenchClient } from "./client.ts";
+import { WorkerdProcess } from "./process.ts";
+import { sleep, type ServerKind } from "./stats.ts";
+import type { Vault } from "./vaults.ts";
+
+const PROJECT_DIR = join(import.meta.dirname, "..", "..");
+const TOKEN = "bench-token-0123456789abcdef";
+
+/** What a room says about itself. `null`: this server does not tell. */
+export interface RoomCounters {
+  readonly rowsWritten: number | null;
+  readonly rowsWrittenBy: Readonly<Record<string, number>> | null;
+  /** Bytes of values bound to writing statements. */
+  readonly bytesWritten: number | null;
+  /** Changes with every instance of the room: shows that an eviction really happened. */
+  readonly instance: string | null;
+  readonly raw: Record<string, unknown>;
+}
+
+/** One measured server kind with its data directory; processes come and go over the same data. */
+export class MeasuredServer {
+  readonly kind: ServerKind;
+  readonly #identity: WorkerIdentity;
+  readonly #bundleDir: string;
+  readonly #runDir: string;
+  readonly #seeded = new Set<string>();
+  #dataDir: string;
+
+  constructor(kind: ServerKind, identity: WorkerIdentity, bundleDir: string, runDir: string) {
+    this.kind = kind;
+    this.#identity = identity;
+    this.#bundleDir = bundleDir;
+    this.#runDir = runDir;
+    this.#dataDir = join(runDir, kind);
+  }
+
+  /** Bundles the server by the launcher's own build. */
+  static async build(kind: ServerKind, runDir: string): Promise<MeasuredServer> {
+    const own = readWorkerIdentity(PROJECT_DIR);
+    const bundleDir = join(runDir, `${kind}-bundle`);
+    const entry = kind === "ours" ? join(PROJECT_DIR, own.main) : join(import.meta.dirname, "workers", `${kind}.ts`);
+    await buildWorker({ entry, outDir: bundleDir });
+    const identity = kind === "ours" ? own : { ...own, name: "bench", main: entry, objects: [{ binding: "ROOM", className: "BenchRoom" }] };
+    return new MeasuredServer(kind, identity, bundleDir, runDir);
+  }
+
+  /** The same server over an empty data directory of its own. */
+  elsewhere(name: string): MeasuredServer {
+    const other = new MeasuredServer(this.kind, this.#identity, this.#bundleDir, this.#runDir);
+    other.#dataDir = join(this.#runDir, `${this.kind}-${name}`);
+    return other;
+  }
+
+  async start(options: { inspector?: boolean } = {}): Promise<Running> {
+    const launched = await WorkerdProcess.launch({
+      identity: this.#identity,
+      bundleDir: this.#bundleDir,
+      dataDir: this.#dataDir,
+      variables: this.kind === "ours" ? { SYNC_TOKEN: TOKEN, YAOS_ENABLE_ADMIN_ROUTES: "1" } : {},
+      inspector: options.inspector ?? false,
+    });
+    return new Running(this.kind, launched);
+  }
+
+  /** Makes sure the vaults lie durably in this server's data directory, sent over the wire. */
+  async seed(vaults: readonly Vault[]): Promise<void> {
+    const missing = this.kind === "relay" ? [] : vaults.filter((vault) => !this.#seeded.has(vault.name));
+    if (missing.length === 0) return;
+    const server = await this.start();
+    for (const vault of missing) {
+      await server.seed(vault);
+      this.#seeded.add(vault.name);
+    }
+    await server.stop();
+  }
+}
+
+/** A running process of one server. */
+export class Running {
+  readonly kind: ServerKind;
+  readonly process: WorkerdProcess;
+
+  constructor(kind: ServerKind, launched: WorkerdProcess) {
+    this.kind = kind;
+    this.process = launched;
+  }
+
+  /** Where a client of `room` connects. */
+  url(room: string): string {
+    const at = `ws://127.0.0.1:${this.process.port}`;
+    const connection = Math.random().toString(36).slice(2, 12).padEnd(10, "0");
+    return this.kind === "ours" ? `${at}/vault/sync/${room}?token=${TOKEN}&_pk=${connection}&schemaVersion=2` : `${at}/room/${room}?_pk=${connection}`;
+  }
+
+  async counters(room: string): Promise<RoomCounters> {
+    const at = `http://127.0.0.1:${this.process.port}`;
+    const path = this.kind === "ours" ? `/__yaos/debug?vault=${room}` : `/room/${room}`;
+    const response = await fetch(at + path, { headers: { authorization: `Bearer ${TOKEN}` } });
+    if (!response.ok) throw new Error(`bench: ${this.kind} answers ${response.status} for its counters`);
+    const raw = (await response.json()) as Record<string, unknown>;
+    const section = this.kind === "ours" ? asRecord(raw["storage"]) : raw;
+    return {
+      rowsWritten: asNumber(section["rowsWritten"]),
+      rowsWrittenBy: section["rowsWrittenBy"] === undefined ? null : (asRecord(section["rowsWrittenBy"]) as Record<string, number>),
+      bytesWritten: asNumber(section["bytesWritten"]),
+      instance: instanceMark(raw, section),
+      raw,
+    };
+  }
+
+  /** Ours only: a checkpoint and one compaction pass, asked for by the admin route. Returns its answer. */
+  async compact(room: string): Promise<Record<string, unknown>> {
+    const response = await fetch(`http://127.0.0.1:${this.process.port}/__yaos/compact?vault=${room}`, { method: "POST", headers: { authorization: `Bearer ${TOKEN}` } });
+    if (!response.ok) throw new Error(`bench: compact answers ${response.status}`);
+    return asRecord(await response.json());
+  }
+
+  /** Sends the vault in its causal updates, each on disk before the next, and leaves. */
+  async seed(vault: Vault): Promise<void> {
+    const client = await BenchClient.open(this.url(vault.name));
+    for (const frame of vault.frames) {
+      client.sendUpdate(frame);
+      await this.untilDurable(vault.name, client);
+    }
+    await client.close();
+  }
+
+  /** Resolves when everything `client` has sent is on disk. */
+  async untilDurable(room: string, client: BenchClient): Promise<void> {
+    if (this.kind === "relay") return;
+    if (this.kind === "ours") {
+      await client.waitReceipt();
+      return;
+    }
+    // The baseline has no receipts. A presence frame comes back behind the updates sent before it; then its counters tell.
+    const mark = `flush-${Math.random()}`;
+    const flushed = client.waitFrame((frame, raw) => frame.kind === "awareness" && raw.includes(mark));
+    client.sendAwareness(mark);
+    await flushed;
+    while ((await this.counters(room)).raw["dirty"] !== false) await sleep(50);
+  }
+
+  async stop(): Promise<void> {
+    await this.process.kill();
+  }
+}
+
+function instanceMark(raw: Record<string, unknown>, section: Record<string, unknown>): string | null {
+  for (const value of [raw["instance"], raw["epoch"], section["countingSince"], section["since"]]) {
+    if (typeof value === "string" || typeof value === "number") return String(value);
+  }
+  return null;
+}
+
+export function asRecord(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+export function asNumber(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
+}
