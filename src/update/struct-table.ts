@@ -1,0 +1,182 @@
+/**
+ * All structs of some sources as columns of numbers: 45 bytes a struct instead of an object each (a 34 MB vault has 618,000).
+ * Clients are dense indexes here (`clientIds` maps back), so that per-client state elsewhere is an array too.
+ */
+
+import type { Source } from "./chunk.ts";
+import { readRun, readUpdate } from "./reader.ts";
+import { HAS_ORIGIN, SKIP_REF, type StructView, type UpdateVisitor } from "./visitor.ts";
+
+/** Clocks fit 32 bits in every vault ever seen; the columns widen once when one does not. */
+type ClockColumn = Uint32Array | Float64Array;
+
+const MAX_NARROW = 0xffff_ffff;
+const FIRST_CAPACITY = 1024;
+
+export class StructTable {
+  /** Rows in use; the columns are longer. */
+  count = 0;
+  /** Dense index of the struct's client. */
+  client = new Int32Array(FIRST_CAPACITY);
+  clock: ClockColumn = new Uint32Array(FIRST_CAPACITY);
+  length: ClockColumn = new Uint32Array(FIRST_CAPACITY);
+  /** Which source, and the struct's byte range in it; `content` is where the content begins. */
+  source = new Int32Array(FIRST_CAPACITY);
+  start = new Int32Array(FIRST_CAPACITY);
+  end = new Int32Array(FIRST_CAPACITY);
+  content = new Int32Array(FIRST_CAPACITY);
+  info = new Uint8Array(FIRST_CAPACITY);
+  /** Left origin, or the explicit parent item when there is no origin (never both in the format); client -1 for neither. */
+  leftClient = new Int32Array(FIRST_CAPACITY);
+  leftClock: ClockColumn = new Uint32Array(FIRST_CAPACITY);
+  /** Right origin, client -1 for none. */
+  rightClient = new Int32Array(FIRST_CAPACITY);
+  rightClock: ClockColumn = new Uint32Array(FIRST_CAPACITY);
+  /** Client ids by dense index, those only referred to included. */
+  readonly clientIds: number[] = [];
+
+  #indexes = new Map<number, number>();
+  #lastId = -1;
+  #lastIndex = -1;
+  #capacity = FIRST_CAPACITY;
+  #source = 0;
+  readonly #visitor: UpdateVisitor = { struct: (view) => this.#push(view) };
+
+  /**
+   * Appends all structs of one source in its order; Skips are left out.
+   * @throws {UpdateRefusedError} when the bytes are not what the strict reader accepts, or a run ends elsewhere than it says.
+   */
+  scan(source: Source, index: number): void {
+    this.#source = index;
+    if (source.runs === null) {
+      readUpdate(source.bytes, this.#visitor);
+      return;
+    }
+    for (const run of source.runs) {
+      const end = readRun(source.bytes, run.offset, run.client, run.clock, run.structCount, this.#visitor);
+      if (end !== run.offset + run.byteLength) {
+        throw new Error(`Cannot read chunk run of client ${run.client}: ends at byte ${end}, not ${run.offset + run.byteLength}`);
+      }
+    }
+  }
+
+  /** Dense index of a client id, given on first sight. */
+  indexOf(clientId: number): number {
+    if (clientId === this.#lastId) return this.#lastIndex;
+    let index = this.#indexes.get(clientId);
+    if (index === undefined) {
+      index = this.clientIds.length;
+      this.clientIds.push(clientId);
+      this.#indexes.set(clientId, index);
+    }
+    this.#lastId = clientId;
+    this.#lastIndex = index;
+    return index;
+  }
+
+  /** Dense index of a client id, or -1 when nothing here names it. */
+  findIndex(clientId: number): number {
+    return this.#indexes.get(clientId) ?? -1;
+  }
+
+  #push(view: StructView): void {
+    if (view.ref === SKIP_REF) return;
+    const row = this.count;
+    if (row === this.#capacity) this.#grow();
+    if (!(this.clock instanceof Float64Array)) this.#widenFor(view);
+    this.client[row] = this.indexOf(view.client);
+    this.clock[row] = view.clock;
+    this.length[row] = view.length;
+    this.source[row] = this.#source;
+    this.start[row] = view.start;
+    this.end[row] = view.end;
+    this.content[row] = view.contentStart;
+    this.info[row] = view.info;
+    if ((view.info & HAS_ORIGIN) !== 0) {
+      this.leftClient[row] = this.indexOf(view.originClient);
+      this.leftClock[row] = view.originClock;
+    } else if (view.parentKind === 2) {
+      this.leftClient[row] = this.indexOf(view.parentClient);
+      this.leftClock[row] = view.parentClock;
+    } else {
+      this.leftClient[row] = -1;
+    }
+    if (view.rightClient === -1) {
+      this.rightClient[row] = -1;
+    } else {
+      this.rightClient[row] = this.indexOf(view.rightClient);
+      this.rightClock[row] = view.rightClock;
+    }
+    this.count = row + 1;
+  }
+
+  #widenFor(view: StructView): void {
+    // Own clock and length bound the own-client references; the others can name any clock.
+    const largest = Math.max(view.clock + view.length, view.originClock, view.rightClock, view.parentClock);
+    if (largest <= MAX_NARROW) return;
+    this.clock = Float64Array.from(this.clock);
+    this.length = Float64Array.from(this.length);
+    this.leftClock = Float64Array.from(this.leftClock);
+    this.rightClock = Float64Array.from(this.rightClock);
+  }
+
+  #grow(): void {
+    // Half as much again: doubling would hold three times the largest table while it copies.
+    this.#capacity = this.#capacity < 65_536 ? this.#capacity * 2 : Math.ceil(this.#capacity * 1.5);
+    this.client = grownInt(this.client, this.#capacity);
+    this.clock = grownClock(this.clock, this.#capacity);
+    this.length = grownClock(this.length, this.#capacity);
+    this.source = grownInt(this.source, this.#capacity);
+    this.start = grownInt(this.start, this.#capacity);
+    this.end = grownInt(this.end, this.#capacity);
+    this.content = grownInt(this.content, this.#capacity);
+    this.leftClient = grownInt(this.leftClient, this.#capacity);
+    this.leftClock = grownClock(this.leftClock, this.#capacity);
+    this.rightClient = grownInt(this.rightClient, this.#capacity);
+    this.rightClock = grownClock(this.rightClock, this.#capacity);
+    const info = new Uint8Array(this.#capacity);
+    info.set(this.info);
+    this.info = info;
+  }
+}
+
+/** Rows grouped by client (dense index `c` has `rows[first[c]]` up to, not including, `rows[first[c + 1]]`), by clock, then by arrival. */
+export interface ClientOrder {
+  rows: Int32Array;
+  first: Int32Array;
+}
+
+/** Sorts the table's rows by client, clock and arrival (update laws, T1: of two contents for one clock the first to arrive wins). */
+export function orderByClient(table: StructTable): ClientOrder {
+  const { client, clock, count } = table;
+  const clients = table.clientIds.length;
+  const first = new Int32Array(clients + 1);
+  for (let row = 0; row < count; row++) first[client[row]! + 1]!++;
+  for (let c = 0; c < clients; c++) first[c + 1]! += first[c]!;
+  const rows = new Int32Array(count);
+  const next = first.slice();
+  for (let row = 0; row < count; row++) rows[next[client[row]!]!++] = row;
+  for (let c = 0; c < clients; c++) {
+    const from = first[c]!;
+    const to = first[c + 1]!;
+    for (let i = from + 1; i < to; i++) {
+      if (clock[rows[i - 1]!]! > clock[rows[i]!]!) {
+        rows.subarray(from, to).sort((a, b) => clock[a]! - clock[b]! || a - b);
+        break;
+      }
+    }
+  }
+  return { rows, first };
+}
+
+function grownInt(column: Int32Array<ArrayBuffer>, capacity: number): Int32Array<ArrayBuffer> {
+  const grown = new Int32Array(capacity);
+  grown.set(column);
+  return grown;
+}
+
+function grownClock(column: ClockColumn, capacity: number): ClockColumn {
+  const grown = column instanceof Float64Array ? new Float64Array(capacity) : new Uint32Array(capacity);
+  grown.set(column);
+  return grown;
+}
