@@ -52,10 +52,11 @@ export class News {
   #readyUpdate: Uint8Array | null | undefined;
   #heldUpdate: Uint8Array | null | undefined;
 
-  constructor(bytes: Uint8Array, structBytesEnd: number, hasDeletes: boolean, collected: Collector) {
+  constructor(bytes: Uint8Array, structBytesEnd: number, collected: Collector) {
     this.#bytes = bytes;
     this.#structBytesEnd = structBytesEnd;
-    this.#hasDeletes = hasDeletes;
+    // Any delete set but the one byte 0, a client without ranges included.
+    this.#hasDeletes = bytes.length - structBytesEnd > 1;
     this.#readyPieces = collected.readyPieces;
     this.#heldPieces = collected.heldPieces;
     this.ready = collected.ready;
@@ -91,7 +92,7 @@ export class News {
 export function splitNews(bytes: Uint8Array, known: (client: number) => number): News {
   const collector = new Collector(known);
   const stats = readUpdate(bytes, collector);
-  return new News(bytes, stats.structBytesEnd, stats.deleteRanges > 0, collector);
+  return new News(bytes, stats.structBytesEnd, collector);
 }
 
 class Collector implements UpdateVisitor {

@@ -45,6 +45,25 @@ export class ByteReader {
           this.pos = pos + 2;
           return (first & 0x7f) | (second << 7);
         }
+        if (pos + 4 < this.end) {
+          const low = (first & 0x7f) | ((second & 0x7f) << 7);
+          const third = this.bytes[pos + 2]!;
+          if (third < 0x80) {
+            this.pos = pos + 3;
+            return low | (third << 14);
+          }
+          const fourth = this.bytes[pos + 3]!;
+          if (fourth < 0x80) {
+            this.pos = pos + 4;
+            return low | ((third & 0x7f) << 14) | (fourth << 21);
+          }
+          const fifth = this.bytes[pos + 4]!;
+          if (fifth < 0x80) {
+            // Client ids are random 32-bit numbers: most of them end here.
+            this.pos = pos + 5;
+            return (low | ((third & 0x7f) << 14) | ((fourth & 0x7f) << 21)) + fifth * 0x10000000;
+          }
+        }
         return this.#longVarUint(pos + 2, (first & 0x7f) | ((second & 0x7f) << 7));
       }
     }
