@@ -23,6 +23,10 @@ export const LIMITS = {
   chunkBytes: 1 * MIB,
   /** The open tail chunk is sealed above this, bytes, so a checkpoint rewrites little (update laws, C6). */
   tailChunkBytes: 256 * KIB,
+  /** The delete set's delta is folded into its shards above this, bytes, or above a quarter of the base (update laws, A6). */
+  deleteDeltaBytes: 64 * KIB,
+  /** Size a delete shard is cut at, bytes. A client with more ranges than fit continues in the next shard. */
+  deleteShardBytes: 64 * KIB,
   /** Commit window while edits flow, milliseconds. */
   commitWindowMs: 1_000,
   /** ... or when the window holds this many bytes. */
@@ -38,6 +42,12 @@ export const LIMITS = {
   /** Awareness states in one frame, and remembered for one connection. The attachment (16 KiB) holds the ids. */
   maxAwarenessStatesPerFrame: 2_500,
   maxAwarenessIdsPerSession: 256,
+  /** How far an awareness clock may run ahead of the one the room knows (0 when it knows none): 10 changes a second for 19 days unseen. */
+  maxAwarenessClockStep: 2 ** 24,
+  /** Bytes of presence states a room remembers; states beyond it are relayed, and asked for again when somebody joins. */
+  maxPresenceStateBytes: 8 * MIB,
+  /** Ids of clients that left whose last clock a room remembers, so that a late re-send does not bring them back. */
+  maxPresenceTombstones: 4_096,
   /** Bytes of structs held behind gaps per room, as stored. */
   maxPendingBytes: 16 * MIB,
   /** Delete ranges beyond known structs per room. */
@@ -55,6 +65,8 @@ export const LIMITS = {
   storedErrorEntries: 50,
   /** Largest vault, bytes of chunks and journal, for which debug counts a document summary. */
   maxSummaryVaultBytes: 16 * MIB,
+  /** Pause before a step of compaction: it belongs to the alarm, not to somebody's edit. */
+  compactionDelayMs: 5_000,
   /** Checkpoint failures in a row that open the circuit breaker. */
   checkpointBreakerFailures: 3,
 } as const;
