@@ -191,7 +191,7 @@ class Player {
     author.seen = this.#deliveries.length;
   }
 
-  /** An old delivery again, or the author's state cut anew. */
+  /** An old delivery again, or the author's state cut anew: from anywhere, so it may begin behind a gap. */
   #repeat(index: number, author: Author): void {
     const random = this.#random;
     if (random.chance(0.5) && this.#deliveries.length > 0) {
@@ -199,7 +199,6 @@ class Player {
       this.#deliver(old.author, old.update);
       return;
     }
-    author.outbox = [];
     const state = Y.encodeStateAsUpdate(author.doc);
     if (this.#options.surrogates) {
       this.#deliver(index, state);
@@ -209,8 +208,9 @@ class Player {
     this.#deliver(index, Y.diffUpdate(state, Y.encodeStateVector(from)));
   }
 
-  /** A new client id, loaded from the room; unsent edits are gone unless they were pushed. */
+  /** A new client id, loaded from the room. Where updates may be lost, so are unsent edits, though a re-cut state may have shown some. */
   #restart(index: number): void {
+    if (!this.#options.loss) this.#push(index, this.#authors[index] as Author);
     const author = this.#newAuthor();
     Y.applyUpdate(author.doc, this.#room.serve(Y.encodeStateVector(author.doc)), "remote");
     author.seen = this.#deliveries.length;
