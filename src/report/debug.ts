@@ -1,0 +1,115 @@
+/**
+ * The answer of `GET /__yaos/debug`: every field plugins and operators know (compat sheet, 2.6), then what this server thinks beyond that.
+ * Asking reads what the summary needs and changes nothing.
+ */
+import type { Sql } from "../ports.ts";
+import { LIMITS } from "../limits.ts";
+import { encodeStateVector } from "../update/state-vector.ts";
+import type { Room } from "../room/room.ts";
+import { SCHEMA_VERSION } from "../storage/schema.ts";
+import { summarizeVault } from "./vault-summary.ts";
+
+/** @param roomId as the caller named it @param nowMs epoch */
+export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number): Record<string, unknown> {
+  const { store, window, stats, health, keeper, counters } = room;
+  const readable = health.kind !== "unreadable";
+  const { summary, reason } = readable ? summarizeVault(store, window) : { summary: null, reason: health.reason };
+  const sessions = [...room.sessions];
+  const durableVector = encodeStateVector(store.clocks.vector);
+  const holes = store.clocks.holes();
+  return {
+    roomId,
+    documentLoaded: readable,
+    recent: stats.recent.map((entry) => ({ ts: iso(entry.atMs), event: entry.event, roomId, detail: entry.detail })),
+    svEcho: stats.receipts,
+    persistence: {
+      status: health.kind === "healthy" ? "healthy" : "degraded",
+      lastSaveStartedAt: iso(stats.lastSaveStartedAtMs),
+      lastSaveSucceededAt: iso(stats.lastSaveSucceededAtMs),
+      lastSaveFailedAt: iso(stats.lastSaveFailedAtMs),
+      lastSaveError: stats.lastSaveError,
+      successfulSaveCount: stats.commits.count,
+      failedSaveCount: stats.commits.failed,
+      consecutiveSaveFailures: stats.commits.failedInARow,
+      queuedSaveCount: window.isEmpty ? 0 : 1,
+      checkpointFallbackCount: stats.oversized,
+      pendingPersistence: !window.isEmpty || health.kind !== "healthy",
+      lastDeltaBytes: stats.commits.lastBytes,
+      journalEntryCount: store.journal.length,
+      journalBytes: store.journalBytes,
+      lastPersistedStateVectorHash: hexPrefix(durableVector),
+      loadedStateVectorHash: hexPrefix(durableVector),
+      lastCompactionAt: iso(keeper.lastAtMs),
+      lastCompactionReason: keeper.lastReason,
+      lastCompactionError: keeper.lastError,
+      legacyDocumentMigrated: false,
+    },
+    documentSummary: summary,
+    documentSummaryReason: reason,
+    storage: {
+      mode: store.isFresh ? "fresh" : "sql",
+      migrationStatus: store.isFresh ? "not_started" : "already_sql",
+      migrationAt: null,
+      migrationDurationMs: null,
+      coldLoadDurationMs: stats.openedInMs,
+      oversizedDeltaCount: stats.oversized,
+      migrationMeta: null,
+      schemaVersion: SCHEMA_VERSION,
+      rowsRead: sql.rowsRead,
+      rowsWritten: sql.rowsWritten,
+      rowsWrittenBy: stats.rowsWrittenBy,
+      countedSince: iso(stats.sinceMs),
+      databaseBytes: sql.databaseSize,
+    },
+    health: { kind: health.kind, reason: health.kind === "healthy" ? null : health.reason, since: health.kind === "healthy" ? null : iso(health.sinceMs) },
+    index: {
+      clients: store.clocks.vector.size,
+      stateVectorBytes: durableVector.byteLength,
+      chunks: store.index.chunks.length,
+      chunkRuns: store.index.chunks.reduce((sum, chunk) => sum + chunk.runs.length, 0),
+      chunkBytes: store.chunkBytes,
+      deletedClocksSinceRewrite: store.index.chunks.reduce((sum, chunk) => sum + chunk.deletedClocks, 0),
+    },
+    journal: { rows: store.journal.length, bytes: store.journalBytes, head: store.head, absorbed: store.index.absorbed },
+    deleteSet: {
+      shards: store.index.shards.length,
+      ranges: store.index.shards.reduce((sum, shard) => sum + shard.rangeCount, 0),
+      baseBytes: store.index.shards.reduce((sum, shard) => sum + shard.byteLength, 0),
+      deltaBytes: store.index.deltaBytes,
+      journalRanges: store.journalDeletes.rangeCount,
+    },
+    gaps: { heldRows: store.held.length, heldBytes: room.ingest.heldBytes, holes: holes.slice(0, LIMITS.traceRingEntries), holeCount: holes.length, overlaps: stats.overlaps },
+    sessions: {
+      count: sessions.length,
+      live: sessions.filter((session) => session.live).length,
+      byDoor: countBy(sessions.map((session) => session.door)),
+      connects: stats.connects,
+      refused: stats.refusedConnects,
+      socketErrors: stats.socketErrors,
+      presence: room.presence.summary,
+    },
+    commitBuffer: { bytes: window.byteLength, ageMs: window.isEmpty ? 0 : nowMs - window.openedAtMs, updates: window.updates.length },
+    receipts: { ...stats.receipts, waitingSessions: sessions.filter((session) => session.durable < session.received).length },
+    frames: { ...counters, deliveries: stats.deliveries },
+    refusals: stats.refusals,
+    checkpoints: { ...keeper.totals, breakerOpen: keeper.isOpen, longestStepMs: stats.longestStepMs },
+    commits: stats.commits,
+    serves: stats.serves,
+    errors: stats.errors.map((entry) => ({ ts: iso(entry.atMs), event: entry.event, detail: entry.detail })),
+  };
+}
+
+function iso(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}
+
+/** First 16 bytes as hex: what older servers call a hash. */
+function hexPrefix(bytes: Uint8Array): string {
+  return [...bytes.subarray(0, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function countBy(values: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
+  return counts;
+}

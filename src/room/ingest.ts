@@ -1,0 +1,168 @@
+/**
+ * From a client's update to what is news: cut to what the room lacks, tested for cover, with what lies behind a gap kept apart.
+ * Nothing here writes or sends. O(update), except that unknown deletions may read that client's stored ranges.
+ */
+import { LIMITS } from "../limits.ts";
+import { type DeleteSet, DeleteSetBuilder, clientHash, subtract, union } from "../update/delete-set.ts";
+import { splitNews, withDeletes } from "../update/news.ts";
+import { UpdateRefusedError } from "../update/refused.ts";
+import { ClockIndex, type ClientRange } from "../storage/clock-index.ts";
+import type { VaultStore } from "../storage/vault-store.ts";
+import type { CommitWindow } from "./commit-window.ts";
+
+/** One piece of news, ready to relay and to store as it is. */
+export interface Piece {
+  readonly update: Uint8Array;
+  readonly ranges: readonly ClientRange[];
+  readonly deletes: DeleteSet;
+}
+
+/** What an update brought. `pieces` is empty and `held` null when everything was covered. */
+export interface Ingested {
+  /** In order: the update's own news, then held structs whose gap it closed. */
+  readonly pieces: readonly Piece[];
+  /** Structs behind a gap, to be stored and asked for. */
+  readonly held: Uint8Array | null;
+  /** Rows of held structs that `pieces` now contain. */
+  readonly released: readonly number[];
+  /** Structs that overlapped what the room had (update laws, T2). */
+  readonly overlaps: number;
+}
+
+/** Up to this many delete ranges, a live edit's deletions are written without reading what is stored: it is hardly ever repeated. */
+const SMALL_DELETE_RANGES = 16;
+
+export class Ingest {
+  readonly #store: VaultStore;
+  readonly #window: CommitWindow;
+  /** Durable and waiting clocks together. */
+  #known: ClockIndex;
+  /** Clocks of held structs, all of them islands or repeats. */
+  readonly #heldClocks = new ClockIndex();
+  #heldBytes = 0;
+  /** Held structs of the open window: they have no row yet. */
+  #unstored: Uint8Array[] = [];
+
+  constructor(store: VaultStore, window: CommitWindow) {
+    this.#store = store;
+    this.#window = window;
+    this.#known = store.clocks.clone();
+    for (const held of store.held) this.#rememberHeld(held.update);
+  }
+
+  /** What the room knows, durable or not. */
+  get known(): ClockIndex {
+    return this.#known;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /**
+   * Reads one update and takes its news into `known`. The caller relays and stores what comes back.
+   * @param isAnswer a step 2, which repeats everything the client has deleted; else a live edit.
+   * @throws {UpdateRefusedError} when the update is not one a stock document would take, or too much is held behind gaps.
+   * @throws {DamagedRowError} when stored deletions must be read and cannot be.
+   */
+  take(update: Uint8Array, isAnswer: boolean): Ingested {
+    const news = splitNews(update, this.#known.end);
+    const held = news.held.every((range) => this.#heldClocks.has(range.client, range.from, range.to)) ? null : news.heldUpdate;
+    if (held !== null && this.#heldBytes + held.byteLength > LIMITS.maxPendingBytes) throw new UpdateRefusedError("too-large", 0);
+    if (held !== null && held.byteLength > LIMITS.maxJournalRowBytes) throw new UpdateRefusedError("too-large", 0);
+    const deletes = this.#newDeletes(news.deletes, isAnswer);
+    const pieces: Piece[] = [];
+    if (news.ready.length > 0 || !deletes.isEmpty) {
+      const whole = news.wholeIsReady && deletes === news.deletes;
+      pieces.push({ update: whole ? update : withDeletes(news.readyUpdate, deletes), ranges: news.ready, deletes });
+      for (const range of news.ready) this.#known.add(range.client, range.from, range.to);
+    }
+    const released = news.ready.length > 0 ? this.#releaseHeld(pieces) : [];
+    if (held !== null) {
+      this.#rememberHeld(held);
+      this.#unstored.push(held);
+    }
+    return { pieces, held, released, overlaps: news.overlaps };
+  }
+
+  /** The window was written: its held structs are rows now. */
+  windowClosed(): void {
+    this.#unstored = [];
+  }
+
+  /** Which of these deletions the room does not have yet; `deletes` itself when that is all of them. */
+  #newDeletes(deletes: DeleteSet, isAnswer: boolean): DeleteSet {
+    if (deletes.isEmpty) return deletes;
+    const unsure: number[] = [];
+    for (const client of deletes.clients()) {
+      if (this.#window.deletes.ranges(client) === undefined && this.#store.deleteHash(client) === clientHash(deletes.ranges(client)!)) continue;
+      unsure.push(client);
+    }
+    const rest = unsure.length === deletes.clientCount ? deletes : only(deletes, unsure);
+    if (rest.isEmpty) return rest;
+    const recent = subtract(subtract(rest, this.#store.journalDeletes), this.#window.deletes);
+    if (recent.isEmpty) return recent;
+    if (!isAnswer && recent.rangeCount <= SMALL_DELETE_RANGES) return sameSize(recent, deletes) ? deletes : recent;
+    const fresh = subtract(recent, this.#store.readDeletes(recent.clients()));
+    return sameSize(fresh, deletes) ? deletes : fresh;
+  }
+
+  /** Places held structs whose gap has closed, in order of arrival, again and again while one lets the next in. */
+  #releaseHeld(pieces: Piece[]): number[] {
+    const rows: number[] = [];
+    for (let progress = true; progress; ) {
+      progress = false;
+      const waiting: { row: number | null; update: Uint8Array }[] = [
+        ...this.#store.held.filter((held) => !rows.includes(held.row)),
+        ...this.#unstored.map((update) => ({ row: null, update })),
+      ];
+      for (const held of waiting) {
+        const news = splitNews(held.update, this.#known.end);
+        if (news.ready.length > 0) {
+          pieces.push({ update: withDeletes(news.readyUpdate, news.deletes), ranges: news.ready, deletes: news.deletes });
+          for (const range of news.ready) this.#known.add(range.client, range.from, range.to);
+          progress = true;
+        }
+        // Placed in part: what still waits stays in its row, and the placed part is known from now on.
+        if (news.held.length > 0) continue;
+        if (held.row !== null) rows.push(held.row);
+        else this.#unstored = this.#unstored.filter((update) => update !== held.update);
+      }
+    }
+    return rows;
+  }
+
+  #rememberHeld(update: Uint8Array): void {
+    this.#heldBytes += update.byteLength;
+    for (const range of splitNews(update, () => 0).held) this.#heldClocks.add(range.client, range.from, range.to);
+    for (const range of splitNews(update, () => 0).ready) this.#heldClocks.add(range.client, range.from, range.to);
+  }
+}
+
+function only(set: DeleteSet, clients: readonly number[]): DeleteSet {
+  const builder = new DeleteSetBuilder();
+  for (const client of clients) {
+    const ranges = set.ranges(client)!;
+    for (let at = 0; at < ranges.length; at += 2) builder.add(client, ranges[at]!, ranges[at + 1]! - ranges[at]!);
+  }
+  return builder.build();
+}
+
+/** Whether a subset is the whole, without comparing every range: equal clocks covered means equal sets. */
+function sameSize(subset: DeleteSet, whole: DeleteSet): boolean {
+  return clockCount(subset) === clockCount(whole);
+}
+
+function clockCount(set: DeleteSet): number {
+  let count = 0;
+  for (const client of set.clients()) {
+    const ranges = set.ranges(client)!;
+    for (let at = 0; at < ranges.length; at += 2) count += ranges[at + 1]! - ranges[at]!;
+  }
+  return count;
+}
+
+/** All deletions the room knows: durable ones of these clients (or all) and those of the open window. @throws {DamagedRowError} */
+export function knownDeletes(store: VaultStore, window: CommitWindow): DeleteSet {
+  return union(store.readDeletes(), window.deletes);
+}

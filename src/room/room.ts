@@ -1,0 +1,460 @@
+/**
+ * One room: sockets in front, the vault store behind. It decides what each frame means, relays, and says what is durable only when it is.
+ *
+ * Order of things for an edit: limits and strict reading, cover test, relay, end of the turn, commit, receipt. The commit never runs in the turn of the
+ * relay, because the platform holds back everything sent in a turn that writes until the disk has it (update laws, C1).
+ * A crash before the commit loses what nobody was promised; the clients that have it send it again when they reconnect.
+ */
+import { LIMITS } from "../limits.ts";
+import type { Alarm, Checksum, Clock, Log, Peer, Sql, Timers } from "../ports.ts";
+import { CLOSE, type CloseCode, closeFor } from "../protocol/close-codes.ts";
+import { degradedFrame, receiptFrame } from "../protocol/custom.ts";
+import { type InboundFrame, parseFrame, permissionDeniedFrame, syncStep1Frame, syncStep2Frame, updateFrame } from "../protocol/frames.ts";
+import { decodeStateVector, encodeStateVector } from "../update/state-vector.ts";
+import { DamagedRowError } from "../storage/damage.ts";
+import { SchemaTooNewError } from "../storage/schema.ts";
+import { type StepReport, VaultStore } from "../storage/vault-store.ts";
+import { CheckpointKeeper } from "./checkpoint-keeper.ts";
+import { CommitWindow } from "./commit-window.ts";
+import { type FrameOutcome, OUTCOME_COUNTER, newCounters } from "./counters.ts";
+import { type Health, retryPauseMs } from "./health.ts";
+import { Ingest } from "./ingest.ts";
+import { PresenceDesk } from "./presence-desk.ts";
+import { serve } from "./serve.ts";
+import { type Door, Session } from "./session.ts";
+import { Stats } from "./stats.ts";
+
+/** Everything the room needs from its host. */
+export interface RoomHost {
+  readonly sql: Sql;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly alarm: Alarm;
+  readonly log: Log;
+  readonly checksum: Checksum;
+  /** All open sockets of this room. */
+  peers(): Iterable<Peer>;
+  /** Notes outside the object that a commit is under way, and clears the note once it is durable (update laws, C3). */
+  readonly commitNote: {
+    /** Whether the instance before this one ended in a commit. */
+    readonly died: boolean;
+    begin(): void;
+    /** Called in the turn of the commit; the host clears the note when the disk has it. */
+    end(): void;
+  };
+  /** Storage of an older server that this version does not take over yet, or null. Reads only. */
+  foreignStorage(): string | null;
+}
+
+export interface ConnectOptions {
+  readonly door: Door;
+  /** Whether text frames may be sent (update laws, W3). */
+  readonly text: boolean;
+}
+
+/** Uncommitted bytes kept while storage fails; above, writers are turned away with a retryable code. */
+const MAX_UNPROVEN_BYTES = 8 * LIMITS.chunkBytes;
+
+export class Room {
+  readonly #host: RoomHost;
+  readonly #store: VaultStore;
+  readonly #window = new CommitWindow();
+  readonly #sessions = new Map<Peer, Session>();
+  readonly #presence: PresenceDesk;
+  readonly #keeper: CheckpointKeeper;
+  readonly counters = newCounters();
+  readonly stats: Stats;
+  #ingest: Ingest;
+  #health: Health = { kind: "healthy" };
+  #cancelCommit: (() => void) | null = null;
+  #commitDueMs = 0;
+  #lastCommitMs = 0;
+  /** A large delta is being staged: nothing else may be committed until it is published. */
+  #staging = false;
+  #receiptVector: Uint8Array | null = null;
+
+  constructor(host: RoomHost) {
+    this.#host = host;
+    this.stats = new Stats(host.clock.nowMs());
+    this.#store = new VaultStore(host.sql, host.checksum);
+    this.#presence = new PresenceDesk(() => this.#sessions.values());
+    this.#keeper = new CheckpointKeeper(this.#store, host, this.stats);
+    this.#open();
+    this.#ingest = new Ingest(this.#store, this.#window);
+    for (const peer of host.peers()) {
+      const session = Session.restore(peer);
+      if (session === null) continue;
+      this.#sessions.set(peer, session);
+      this.#presence.restore(session);
+    }
+  }
+
+  get store(): VaultStore {
+    return this.#store;
+  }
+
+  get window(): CommitWindow {
+    return this.#window;
+  }
+
+  get health(): Health {
+    return this.#health;
+  }
+
+  get ingest(): Ingest {
+    return this.#ingest;
+  }
+
+  get keeper(): CheckpointKeeper {
+    return this.#keeper;
+  }
+
+  get presence(): PresenceDesk {
+    return this.#presence;
+  }
+
+  get sessions(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
+  /** Reads what is stored; writes nothing. */
+  #open(): void {
+    const { clock, log } = this.#host;
+    const startedMs = clock.nowMs();
+    try {
+      const { gaps, damaged } = this.#store.open();
+      const foreign = this.#store.isFresh ? this.#host.foreignStorage() : null;
+      if (foreign !== null) this.#health = { kind: "unreadable", reason: `storage of an older server: ${foreign}`, sinceMs: startedMs };
+      for (const seq of gaps) this.stats.error(startedMs, "journal.gap", `row ${seq} is missing`);
+      for (const row of damaged) this.stats.error(startedMs, "row.damaged", row.message);
+      if (gaps.length > 0 || damaged.length > 0) log.event("error", "room.damaged", { gaps: gaps.length, rows: damaged.length });
+    } catch (error) {
+      const reason = error instanceof DamagedRowError || error instanceof SchemaTooNewError ? error.message : "storage cannot be read";
+      this.#health = { kind: "unreadable", reason, sinceMs: startedMs };
+      this.stats.error(startedMs, "room.unreadable", String(error));
+      log.event("error", "room.unreadable", { reason });
+      return;
+    }
+    if (this.#health.kind === "healthy" && this.#host.commitNote.died) {
+      this.#health = { kind: "unproven", reason: "the last commit failed", sinceMs: startedMs, attempts: 0 };
+      this.stats.error(startedMs, "commit.died", "the instance before this one ended in a commit");
+      log.event("error", "commit.died", {});
+    }
+    this.stats.openedInMs = clock.nowMs() - startedMs;
+  }
+
+  /** A socket was accepted: greets it. */
+  connect(peer: Peer, options: ConnectOptions): void {
+    const { clock, log } = this.#host;
+    const nowMs = clock.nowMs();
+    if (this.#health.kind === "unreadable") {
+      this.#refuse(peer, CLOSE.degraded, options.text, this.#health.reason);
+      return;
+    }
+    if (this.#sessions.size >= LIMITS.maxSessionsPerRoom) {
+      this.#refuse(peer, CLOSE.busy, options.text, "too many sessions");
+      return;
+    }
+    const session = Session.open(peer, { id: clock.randomId(), door: options.door, text: options.text, epoch: clock.randomId(), sentAtMs: nowMs });
+    this.#sessions.set(peer, session);
+    this.stats.connects += 1;
+    log.event("info", "session.opened", { door: options.door, sessions: this.#sessions.size });
+    session.send(syncStep1Frame(encodeStateVector(this.#ingest.known.vector)), nowMs);
+    this.#presence.greet(session, nowMs);
+    if (this.#health.kind === "unproven") this.#tellDegraded(session, this.#health.reason);
+    else this.#sendReceipt(session, "baseline");
+  }
+
+  #refuse(peer: Peer, close: CloseCode, text: boolean, reason: string): void {
+    this.stats.refusedConnects += 1;
+    this.#host.log.event("warn", "session.refused", { code: close.code, reason });
+    peer.send(text ? degradedFrame(reason) : permissionDeniedFrame(reason));
+    peer.close(close.code, close.reason);
+  }
+
+  /** A frame arrived. Never throws: a bad frame costs its sender the session and nobody else anything. */
+  receive(peer: Peer, data: Uint8Array | string): void {
+    const session = this.#sessions.get(peer);
+    this.counters.framesReceived += 1;
+    let outcome: FrameOutcome = "ignored";
+    try {
+      if (session !== undefined && !session.closing && typeof data !== "string") outcome = this.#handle(session, parseFrame(data));
+    } catch (error) {
+      outcome = "refused";
+      this.#closeFor(session!, error);
+    }
+    this.counters[OUTCOME_COUNTER[outcome]] += 1;
+  }
+
+  #handle(session: Session, frame: InboundFrame): FrameOutcome {
+    switch (frame.kind) {
+      case "sync-step-1":
+        this.#answer(session, frame.stateVector);
+        return "served";
+      case "sync-update":
+        return this.#takeUpdate(session, frame.update, frame.inner === 1);
+      case "awareness":
+        this.#presence.take(session, frame.payload, this.#host.clock.nowMs());
+        return "awareness";
+      case "auth":
+      case "query-awareness":
+      case "unknown":
+        return "ignored";
+    }
+  }
+
+  #closeFor(session: Session, error: unknown): void {
+    const nowMs = this.#host.clock.nowMs();
+    const damaged = error instanceof DamagedRowError;
+    const close = damaged ? CLOSE.damaged : closeFor(error);
+    const detail = error instanceof Error ? error.message : String(error);
+    if (damaged) {
+      this.stats.error(nowMs, "row.damaged", detail);
+      this.#tellDegraded(session, detail);
+    }
+    this.stats.refusals[close.reason] = (this.stats.refusals[close.reason] ?? 0) + 1;
+    this.#host.log.event(close.code === CLOSE.internal.code || damaged ? "error" : "warn", "session.rejected", { code: close.code, reason: close.reason, detail: detail.slice(0, 200) });
+    session.close(close.code, close.reason);
+  }
+
+  #answer(session: Session, stateVector: Uint8Array): void {
+    const vector = decodeStateVector(stateVector);
+    const nowMs = this.#host.clock.nowMs();
+    const has = (client: number): number => vector.get(client) ?? 0;
+    // The same connection asking again (a resync timer) has had every relay; unless it lacks structs, there is nothing to say.
+    if (session.live && this.#lacksNothing(has)) {
+      session.send(syncStep2Frame(Uint8Array.of(0, 0)), nowMs);
+      return;
+    }
+    const startedMs = nowMs;
+    let bytes = 0;
+    for (const part of serve(this.#store, this.#window, has)) {
+      bytes += part.update.byteLength;
+      session.send(part.closing ? syncStep2Frame(part.update) : updateFrame(part.update), nowMs);
+    }
+    session.live = true;
+    session.save();
+    this.stats.served(bytes, this.#host.clock.nowMs() - startedMs);
+  }
+
+  #lacksNothing(has: (client: number) => number): boolean {
+    for (const [client, end] of this.#ingest.known.vector) if (has(client) < end) return false;
+    return true;
+  }
+
+  #takeUpdate(session: Session, update: Uint8Array, isAnswer: boolean): FrameOutcome {
+    const nowMs = this.#host.clock.nowMs();
+    if (this.#health.kind === "unproven" && this.#window.byteLength + update.byteLength > MAX_UNPROVEN_BYTES) {
+      this.stats.refusals["storage degraded"] = (this.stats.refusals["storage degraded"] ?? 0) + 1;
+      session.close(CLOSE.degraded.code, CLOSE.degraded.reason);
+      return "turnedAway";
+    }
+    const taken = this.#ingest.take(update, isAnswer);
+    session.received += 1;
+    this.stats.overlaps += taken.overlaps;
+    for (const piece of taken.pieces) {
+      this.#relay(session, piece.update, nowMs);
+      this.#window.add(piece.update, piece.ranges, piece.deletes, nowMs);
+    }
+    if (taken.released.length > 0) this.#window.release(taken.released);
+    if (taken.held !== null) {
+      this.#window.hold(taken.held, nowMs);
+      // Something is missing before it: the sender may have it (update laws, T13).
+      session.send(syncStep1Frame(encodeStateVector(this.#ingest.known.vector)), nowMs);
+    }
+    const isNews = taken.pieces.length > 0 || taken.held !== null;
+    if (!isNews && this.#window.isEmpty && !this.#staging) {
+      session.durable = session.received;
+      session.save();
+      if (this.#health.kind === "healthy") this.#sendReceipt(session, "covered");
+      return "covered";
+    }
+    // Covered by something that is itself not durable yet: the receipt waits with it.
+    this.#window.wait(session);
+    session.save();
+    this.#scheduleCommit(nowMs);
+    if (taken.held !== null && taken.pieces.length === 0) return "held";
+    return isNews ? "relayed" : "covered";
+  }
+
+  #relay(author: Session, update: Uint8Array, nowMs: number): void {
+    let frame: Uint8Array | null = null;
+    for (const session of this.#sessions.values()) {
+      if (session === author || !session.live || session.closing) continue;
+      frame ??= updateFrame(update);
+      session.send(frame, nowMs);
+      this.stats.deliveries += 1;
+    }
+  }
+
+  /** The first edit after quiet is committed in the next turn; while edits flow, once per window. */
+  #scheduleCommit(nowMs: number): void {
+    if (this.#staging) return;
+    let delayMs = Math.max(0, this.#lastCommitMs + LIMITS.commitWindowMs - nowMs);
+    if (this.#window.byteLength >= LIMITS.commitWindowBytes) delayMs = 0;
+    if (this.#health.kind === "unproven") delayMs = Math.max(delayMs, retryPauseMs(this.#health.attempts));
+    const dueMs = nowMs + delayMs;
+    if (this.#cancelCommit !== null) {
+      if (dueMs >= this.#commitDueMs) return;
+      this.#cancelCommit();
+    }
+    this.#commitDueMs = dueMs;
+    this.#cancelCommit = this.#host.timers.after(delayMs, () => {
+      this.#cancelCommit = null;
+      this.commitNow();
+    });
+  }
+
+  /** Writes the open window. Runs in a turn of its own; never throws. */
+  commitNow(): void {
+    if (this.#staging) return;
+    const { clock } = this.#host;
+    const startedMs = clock.nowMs();
+    this.#lastCommitMs = startedMs;
+    const closed = this.#window.close();
+    const { batch } = closed;
+    if (batch.updates.length === 0 && batch.held.length === 0 && batch.released.length === 0) {
+      this.#settle(closed.waiting);
+      return;
+    }
+    const rowsBefore = this.#host.sql.rowsWritten;
+    this.#host.commitNote.begin();
+    try {
+      if (!this.#store.fits(batch)) {
+        this.stats.oversized += 1;
+        this.#stage(closed);
+        return;
+      }
+      this.#store.commit(batch, startedMs);
+    } catch (error) {
+      this.#commitFailed(closed, error);
+      return;
+    }
+    this.stats.rowsWrittenBy.commit += this.#host.sql.rowsWritten - rowsBefore;
+    this.#committed(closed, clock.nowMs() - startedMs);
+    if (this.#store.wantsCheckpoint && !this.#keeper.isOpen) this.#host.timers.after(0, () => this.#checkpoint());
+  }
+
+  #committed(closed: ReturnType<CommitWindow["close"]>, durationMs: number): void {
+    const nowMs = this.#host.clock.nowMs();
+    this.#host.commitNote.end();
+    this.#receiptVector = null;
+    this.#ingest.windowClosed();
+    this.stats.committed(nowMs, closed.batch.updates.reduce((sum, update) => sum + update.byteLength, 0), durationMs, nowMs - closed.openedAtMs);
+    if (this.#health.kind === "unproven") {
+      this.#health = { kind: "healthy" };
+      this.#host.log.event("warn", "commit.proven", {});
+      for (const session of this.#sessions.values()) if (session.text) session.send(degradedFrame(null), nowMs);
+    }
+    this.#settle(closed.waiting);
+  }
+
+  /** Everything up to the given frame of each session is durable now. */
+  #settle(waiting: ReadonlyMap<Session, number>): void {
+    for (const [session, frames] of waiting) {
+      if (session.closing) continue;
+      session.durable = Math.max(session.durable, frames);
+      session.save();
+      if (this.#health.kind === "healthy" && session.durable === session.received) this.#sendReceipt(session, "commit");
+    }
+  }
+
+  #commitFailed(closed: ReturnType<CommitWindow["close"]>, error: unknown): void {
+    const nowMs = this.#host.clock.nowMs();
+    this.#host.commitNote.end();
+    this.#window.reopen(closed);
+    const attempts = this.#health.kind === "unproven" ? this.#health.attempts + 1 : 0;
+    const reason = "a commit failed";
+    this.#health = { kind: "unproven", reason, sinceMs: this.#health.kind === "unproven" ? this.#health.sinceMs : nowMs, attempts };
+    this.stats.commitFailed(nowMs, error);
+    this.#host.log.event("error", "commit.failed", { attempts, error: String(error).slice(0, 200) });
+    if (attempts === 0) for (const session of this.#sessions.values()) this.#tellDegraded(session, reason);
+    this.#scheduleCommit(nowMs);
+  }
+
+  #tellDegraded(session: Session, reason: string): void {
+    session.send(session.text ? degradedFrame(reason) : permissionDeniedFrame(reason), this.#host.clock.nowMs());
+  }
+
+  /** An oversized window goes into chunks, after the journal before it, over as many turns as it takes. */
+  #stage(closed: ReturnType<CommitWindow["close"]>): void {
+    const startedMs = this.#host.clock.nowMs();
+    const rowsBefore = this.#host.sql.rowsWritten;
+    const steps = this.#store.checkpoint(closed.batch, startedMs);
+    this.#staging = true;
+    const step = (): void => {
+      try {
+        const turnMs = this.#host.clock.nowMs();
+        const next = steps.next();
+        this.stats.step(this.#host.clock.nowMs() - turnMs);
+        if (next.done !== true) {
+          this.#host.timers.after(0, step);
+          return;
+        }
+        this.#staging = false;
+        this.stats.rowsWrittenBy.checkpoint += this.#host.sql.rowsWritten - rowsBefore;
+        this.#keeper.succeeded(next.value, "oversized_delta", this.#host.clock.nowMs() - startedMs);
+        this.#committed(closed, this.#host.clock.nowMs() - startedMs);
+      } catch (error) {
+        this.#staging = false;
+        this.#commitFailed(closed, error);
+      }
+      if (!this.#window.isEmpty) this.#scheduleCommit(this.#host.clock.nowMs());
+      else this.commitNow();
+    };
+    step();
+  }
+
+  #checkpoint(): void {
+    if (this.#staging || !this.#store.wantsCheckpoint) return;
+    this.#keeper.checkpoint(this.#store.journal.length >= LIMITS.checkpointJournalRows ? "entry_count_exceeded" : "byte_size_exceeded");
+    if (this.#store.wantsCompaction) this.#host.alarm.ensure(this.#host.clock.nowMs() + LIMITS.compactionDelayMs);
+  }
+
+  /** The object's alarm: one step of compaction, and another alarm while there is more. */
+  onAlarm(): void {
+    if (this.#staging || this.#health.kind !== "healthy") return;
+    const report = this.#keeper.compactOnce();
+    if (report?.kind === "done" && this.#store.wantsCompaction) this.#host.alarm.ensure(this.#host.clock.nowMs() + LIMITS.compactionDelayMs);
+  }
+
+  /** An admin asks: a checkpoint of everything, then one pass of compaction. Closes the circuit breaker. */
+  compact(): { checkpoint: StepReport; compaction: StepReport } {
+    if (this.#staging) throw new Error("Cannot compact: a large delta is being stored");
+    if (this.#health.kind === "unreadable") throw new Error(`Cannot compact: ${this.#health.reason}`);
+    this.commitNow();
+    if (this.#staging) throw new Error("Cannot compact: a large delta is being stored");
+    return this.#keeper.asked();
+  }
+
+  #sendReceipt(session: Session, why: "baseline" | "commit" | "covered"): void {
+    if (!session.text) return;
+    this.#receiptVector ??= encodeStateVector(this.#store.clocks.vector);
+    const frame = receiptFrame({ stateVector: this.#receiptVector, epoch: session.epoch, durableFrames: session.durable });
+    if (frame === null) {
+      this.stats.receipts.failureOversize += 1;
+      this.stats.receipts.failed += 1;
+      return;
+    }
+    session.send(frame, this.#host.clock.nowMs());
+    this.stats.receiptSent(why === "baseline", frame.length);
+  }
+
+  /** A socket failed: above all a frame over the platform's own limit. */
+  socketFailed(peer: Peer, detail: string): void {
+    this.stats.socketErrors += 1;
+    this.stats.trace(this.#host.clock.nowMs(), "socket.failed", detail.slice(0, 200));
+    this.#host.log.event("warn", "socket.failed", { detail: detail.slice(0, 200) });
+    this.disconnect(peer);
+  }
+
+  /** A socket closed, or is closing. */
+  disconnect(peer: Peer): void {
+    const session = this.#sessions.get(peer);
+    if (session === undefined) return;
+    session.closing = true;
+    this.#sessions.delete(peer);
+    this.#presence.leave(session, this.#host.clock.nowMs());
+    this.#host.log.event("info", "session.closed", { door: session.door, sessions: this.#sessions.size });
+  }
+}

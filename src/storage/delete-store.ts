@@ -1,0 +1,164 @@
+/**
+ * The delete set as stored: a base in shards by client range, and a delta since the last fold (update laws, A6).
+ * Deletions grow for ever and scatter over all clients, so the base is not rewritten at each checkpoint: the small delta is, until it passes a quarter
+ * of the base. Nothing is kept in memory between calls; what is not yet absorbed into the delta lives in the journal, with the vault store.
+ */
+import { LIMITS } from "../limits.ts";
+import type { Checksum, Sql } from "../ports.ts";
+import { type DeleteSet, DeleteSetBuilder, clientHash, decodeDeleteSet, encodeDeleteSet, union } from "../update/delete-set.ts";
+import { DamagedRowError } from "./damage.ts";
+import type { DeleteShard, RoomIndex } from "./room-index.ts";
+
+const DELTA_ROW = 1;
+
+/** Part of the index this store owns. */
+export type DeleteDirectory = Pick<RoomIndex, "deltaBytes" | "shards" | "nextDeleteRow" | "hashes">;
+
+function readDeleteRow(sql: Sql, checksum: Checksum, row: number): DeleteSet {
+  const found = sql.exec<{ sum: number; data: Uint8Array }>(`SELECT sum, data FROM room_deletes WHERE row = ?`, row)[0];
+  if (found === undefined) throw new DamagedRowError({ kind: "deletes", row }, "row-missing");
+  if (checksum(found.data) !== found.sum) throw new DamagedRowError({ kind: "deletes", row }, "checksum-mismatch");
+  try {
+    return decodeDeleteSet(found.data, 0);
+  } catch (cause) {
+    throw new DamagedRowError({ kind: "deletes", row }, "row-unreadable", { cause });
+  }
+}
+
+function writeDeleteRow(sql: Sql, checksum: Checksum, row: number, bytes: Uint8Array): void {
+  sql.exec(
+    `INSERT INTO room_deletes (row, sum, data) VALUES (?, ?, ?) ON CONFLICT (row) DO UPDATE SET sum = excluded.sum, data = excluded.data`,
+    row,
+    checksum(bytes),
+    bytes,
+  );
+}
+
+/** Stored deletions of these clients, or of all when none are named. Reads the delta and the shards concerned only. @throws {DamagedRowError} */
+export function readDeletes(sql: Sql, checksum: Checksum, directory: DeleteDirectory, clients?: Iterable<number>): DeleteSet {
+  const parts: DeleteSet[] = [];
+  if (directory.deltaBytes > 0) parts.push(readDeleteRow(sql, checksum, DELTA_ROW));
+  const rows = clients === undefined ? directory.shards.map((shard) => shard.row) : shardRows(directory.shards, clients);
+  for (const row of rows) parts.push(readDeleteRow(sql, checksum, row));
+  return union(...parts);
+}
+
+function shardRows(shards: readonly DeleteShard[], clients: Iterable<number>): Set<number> {
+  const rows = new Set<number>();
+  for (const client of clients) {
+    let low = 0;
+    let high = shards.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (shards[middle]!.firstClient <= client) low = middle + 1;
+      else high = middle;
+    }
+    for (let at = low - 1; at >= 0; at--) {
+      const shard = shards[at]!;
+      rows.add(shard.row);
+      if (!(shard.continues && shard.firstClient === client)) break;
+    }
+  }
+  return rows;
+}
+
+/**
+ * Adds `added` to what is stored and returns the directory to write into the index. Call inside the publishing transaction.
+ * `all` must hold every stored deletion of the clients in `added`, `added` included: the new hashes are computed from it.
+ * @throws {DamagedRowError}
+ */
+export function absorbDeletes(sql: Sql, checksum: Checksum, directory: DeleteDirectory, added: DeleteSet, all: DeleteSet): DeleteDirectory {
+  if (added.isEmpty) return directory;
+  const hashes = new Map(directory.hashes);
+  for (const client of added.clients()) {
+    const ranges = all.ranges(client);
+    if (ranges !== undefined) hashes.set(client, clientHash(ranges));
+  }
+  const delta = directory.deltaBytes > 0 ? union(readDeleteRow(sql, checksum, DELTA_ROW), added) : added;
+  const deltaBytes = encodeDeleteSet(delta);
+  const baseBytes = directory.shards.reduce((sum, shard) => sum + shard.byteLength, 0);
+  if (deltaBytes.byteLength <= Math.max(LIMITS.deleteDeltaBytes, baseBytes / 4)) {
+    writeDeleteRow(sql, checksum, DELTA_ROW, deltaBytes);
+    return { ...directory, deltaBytes: deltaBytes.byteLength, hashes };
+  }
+  return { ...fold(sql, checksum, directory, delta), hashes };
+}
+
+/** Moves the delta into the shards it touches; what has grown too large is cut. Shards that share a client are rewritten together. */
+function fold(sql: Sql, checksum: Checksum, directory: DeleteDirectory, delta: DeleteSet): Omit<DeleteDirectory, "hashes"> {
+  const shards: DeleteShard[] = [];
+  let nextDeleteRow = directory.nextDeleteRow;
+  const groups = groupShards(directory.shards);
+  const deltaClients = [...delta.clients()].sort((a, b) => a - b);
+  let position = 0;
+  for (const [index, group] of groups.entries()) {
+    const upTo = groups[index + 1]?.[0]?.firstClient ?? Infinity;
+    const mine = new DeleteSetBuilder();
+    let touched = false;
+    for (; position < deltaClients.length && deltaClients[position]! < upTo; position++) {
+      touched = true;
+      addClient(mine, delta, deltaClients[position]!);
+    }
+    if (!touched) {
+      shards.push(...group);
+      continue;
+    }
+    const merged = union(mine.build(), ...group.map((shard) => readDeleteRow(sql, checksum, shard.row)));
+    const freeRows = group.map((shard) => shard.row);
+    for (const piece of cutToShards(merged)) {
+      const row = freeRows.shift() ?? nextDeleteRow++;
+      const bytes = encodeDeleteSet(piece.set);
+      writeDeleteRow(sql, checksum, row, bytes);
+      // The first shard answers for every client below its neighbour, so that a new low client has a place.
+      const firstClient = shards.length === 0 ? 0 : piece.firstClient;
+      shards.push({ row, firstClient, continues: piece.continues, byteLength: bytes.byteLength, rangeCount: piece.set.rangeCount });
+    }
+    for (const row of freeRows) sql.exec(`DELETE FROM room_deletes WHERE row = ?`, row);
+  }
+  sql.exec(`DELETE FROM room_deletes WHERE row = ?`, DELTA_ROW);
+  return { deltaBytes: 0, shards, nextDeleteRow };
+}
+
+/** Consecutive shards that continue one client belong together; an empty base is one empty group. */
+function groupShards(shards: readonly DeleteShard[]): DeleteShard[][] {
+  const groups: DeleteShard[][] = [];
+  for (const shard of shards) {
+    if (shard.continues) groups.at(-1)!.push(shard);
+    else groups.push([shard]);
+  }
+  return groups.length === 0 ? [[]] : groups;
+}
+
+function addClient(builder: DeleteSetBuilder, set: DeleteSet, client: number): void {
+  const ranges = set.ranges(client)!;
+  for (let at = 0; at < ranges.length; at += 2) builder.add(client, ranges[at]!, ranges[at + 1]! - ranges[at]!);
+}
+
+/** Bytes a range takes at most as stored: two var-uints of clock differences, rarely above five bytes together. */
+const RANGE_BYTES = 5;
+
+/** Cuts a set into pieces of about the shard size, inside a client where one has more. */
+function cutToShards(set: DeleteSet): { firstClient: number; continues: boolean; set: DeleteSet }[] {
+  const pieces: { firstClient: number; continues: boolean; set: DeleteSet }[] = [];
+  let builder = new DeleteSetBuilder();
+  let estimate = 0;
+  let firstClient = 0;
+  let continues = false;
+  for (const client of [...set.clients()].sort((a, b) => a - b)) {
+    const ranges = set.ranges(client)!;
+    for (let at = 0; at < ranges.length; at += 2) {
+      if (estimate === 0) {
+        firstClient = client;
+        continues = at > 0;
+      }
+      builder.add(client, ranges[at]!, ranges[at + 1]! - ranges[at]!);
+      estimate += RANGE_BYTES;
+      if (estimate < LIMITS.deleteShardBytes) continue;
+      pieces.push({ firstClient, continues, set: builder.build() });
+      builder = new DeleteSetBuilder();
+      estimate = 0;
+    }
+  }
+  if (estimate > 0) pieces.push({ firstClient, continues, set: builder.build() });
+  return pieces;
+}

@@ -1,0 +1,186 @@
+/**
+ * The index of a room: which chunks make up the vault, what each covers, where the delete set lies, and up to which journal row all of it reaches.
+ * Small enough to read whole at every wake. Written in the transaction of each checkpoint, and by nothing else.
+ *
+ * Bytes: var-uints throughout. format (1) · absorbed seq · next chunk id · next delete row · chunk count, then per chunk: id, part count, byte length, CRC-32,
+ * deleted clocks since its rewrite, run count, then per run: client, clock, end - clock, struct count, byte length (offsets follow, runs lie back to back) ·
+ * delete delta bytes · shard count, then per shard: row, first client, continues (0 or 1), byte length, range count · hash count, then per client: client, hash.
+ */
+import { ByteReader, ByteWriter } from "../update/varint.ts";
+import type { ChunkRun } from "../update/chunk.ts";
+import { LIMITS } from "../limits.ts";
+import type { Checksum, Sql } from "../ports.ts";
+import { DamagedRowError } from "./damage.ts";
+
+const FORMAT = 1;
+
+/** One chunk of the vault, as the index knows it. */
+export interface ChunkEntry {
+  readonly id: number;
+  readonly parts: number;
+  readonly byteLength: number;
+  /** CRC-32 of the whole chunk. */
+  readonly sum: number;
+  /** Clocks deleted in it since it was last rewritten; policy for compaction. */
+  deletedClocks: number;
+  readonly runs: readonly ChunkRun[];
+}
+
+/** One row of the delete set's base: clients from `firstClient` up to the next shard's. */
+export interface DeleteShard {
+  readonly row: number;
+  readonly firstClient: number;
+  /** Whether the first client's ranges began in the shard before. */
+  readonly continues: boolean;
+  readonly byteLength: number;
+  readonly rangeCount: number;
+}
+
+export interface RoomIndex {
+  /** Highest journal `seq` that is contained in the chunks. */
+  readonly absorbed: number;
+  readonly nextChunkId: number;
+  readonly nextDeleteRow: number;
+  /** In causal order: a chunk depends on nothing after it. The last may be the open tail. */
+  readonly chunks: readonly ChunkEntry[];
+  /** Bytes of the delta row, 0 when there is none. */
+  readonly deltaBytes: number;
+  /** Ascending by `firstClient`. */
+  readonly shards: readonly DeleteShard[];
+  /** Per client with deletions: hash of its canonical ranges, base and delta together, journal left out. */
+  readonly hashes: ReadonlyMap<number, number>;
+}
+
+export const EMPTY_INDEX: RoomIndex = {
+  absorbed: 0,
+  nextChunkId: 1,
+  nextDeleteRow: 2,
+  chunks: [],
+  deltaBytes: 0,
+  shards: [],
+  hashes: new Map(),
+};
+
+/** Bytes of the index as stored. */
+export function encodeIndex(index: RoomIndex): Uint8Array {
+  const out = new ByteWriter();
+  out.varUint(FORMAT);
+  out.varUint(index.absorbed);
+  out.varUint(index.nextChunkId);
+  out.varUint(index.nextDeleteRow);
+  out.varUint(index.chunks.length);
+  for (const chunk of index.chunks) {
+    out.varUint(chunk.id);
+    out.varUint(chunk.parts);
+    out.varUint(chunk.byteLength);
+    out.varUint(chunk.sum);
+    out.varUint(chunk.deletedClocks);
+    out.varUint(chunk.runs.length);
+    for (const run of chunk.runs) {
+      out.varUint(run.client);
+      out.varUint(run.clock);
+      out.varUint(run.end - run.clock);
+      out.varUint(run.structCount);
+      out.varUint(run.byteLength);
+    }
+  }
+  out.varUint(index.deltaBytes);
+  out.varUint(index.shards.length);
+  for (const shard of index.shards) {
+    out.varUint(shard.row);
+    out.varUint(shard.firstClient);
+    out.varUint(shard.continues ? 1 : 0);
+    out.varUint(shard.byteLength);
+    out.varUint(shard.rangeCount);
+  }
+  out.varUint(index.hashes.size);
+  for (const [client, hash] of index.hashes) {
+    out.varUint(client);
+    out.varUint(hash);
+  }
+  return out.finish();
+}
+
+/** @throws {DamagedRowError} when the bytes are not an index of a known format. */
+export function decodeIndex(bytes: Uint8Array): RoomIndex {
+  const damaged = (cause: unknown): DamagedRowError => new DamagedRowError({ kind: "index" }, "row-unreadable", { cause });
+  try {
+    const input = new ByteReader(bytes);
+    const format = input.varUint();
+    if (format !== FORMAT) throw new RangeError(`index format ${format} is unknown`);
+    const absorbed = input.varUint();
+    const nextChunkId = input.varUint();
+    const nextDeleteRow = input.varUint();
+    const chunks: ChunkEntry[] = [];
+    for (let left = input.varUint(); left > 0; left--) {
+      const id = input.varUint();
+      const parts = input.varUint();
+      const byteLength = input.varUint();
+      const sum = input.varUint();
+      const deletedClocks = input.varUint();
+      const runs: ChunkRun[] = [];
+      let offset = 0;
+      for (let runsLeft = input.varUint(); runsLeft > 0; runsLeft--) {
+        const client = input.varUint();
+        const clock = input.varUint();
+        const end = clock + input.varUint();
+        const structCount = input.varUint();
+        const runBytes = input.varUint();
+        runs.push({ client, clock, end, structCount, offset, byteLength: runBytes });
+        offset += runBytes;
+      }
+      chunks.push({ id, parts, byteLength, sum, deletedClocks, runs });
+    }
+    const deltaBytes = input.varUint();
+    const shards: DeleteShard[] = [];
+    for (let left = input.varUint(); left > 0; left--) {
+      shards.push({
+        row: input.varUint(),
+        firstClient: input.varUint(),
+        continues: input.varUint() === 1,
+        byteLength: input.varUint(),
+        rangeCount: input.varUint(),
+      });
+    }
+    const hashes = new Map<number, number>();
+    for (let left = input.varUint(); left > 0; left--) hashes.set(input.varUint(), input.varUint());
+    if (input.left > 0) throw new RangeError(`${input.left} bytes after the index`);
+    return { absorbed, nextChunkId, nextDeleteRow, chunks, deltaBytes, shards, hashes };
+  } catch (cause) {
+    throw damaged(cause);
+  }
+}
+
+/** Reads the index; an absent one is that of a room without a checkpoint. @throws {DamagedRowError} */
+export function readIndex(sql: Sql, checksum: Checksum): RoomIndex {
+  const rows = sql.exec<{ part: number; sum: number; data: Uint8Array }>(`SELECT part, sum, data FROM room_index ORDER BY part`);
+  if (rows.length === 0) return EMPTY_INDEX;
+  const total = rows.reduce((sum, row) => sum + row.data.byteLength, 0);
+  const bytes = new Uint8Array(total);
+  let offset = 0;
+  for (const [position, row] of rows.entries()) {
+    if (row.part !== position) throw new DamagedRowError({ kind: "index" }, "row-missing");
+    // Each part's sum goes over the part alone; the last part says how many there are through the decoder's end check.
+    if (checksum(row.data) !== row.sum) throw new DamagedRowError({ kind: "index" }, "checksum-mismatch");
+    bytes.set(row.data, offset);
+    offset += row.data.byteLength;
+  }
+  return decodeIndex(bytes);
+}
+
+/** Writes the index over the old one. Call inside the transaction that publishes what it names. */
+export function writeIndex(sql: Sql, checksum: Checksum, index: RoomIndex): void {
+  const bytes = encodeIndex(index);
+  let part = 0;
+  for (let offset = 0; offset < bytes.byteLength; offset += LIMITS.chunkBytes) {
+    const slice = bytes.subarray(offset, offset + LIMITS.chunkBytes);
+    sql.exec(
+      `INSERT INTO room_index (part, sum, data) VALUES (?, ?, ?) ON CONFLICT (part) DO UPDATE SET sum = excluded.sum, data = excluded.data`,
+      part,
+      checksum(slice),
+      slice,
+    );
+    part += 1;
+  }
+  sql.exec(`DELETE FROM room_index WHERE part >= ?`, part);
+}

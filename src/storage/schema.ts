@@ -1,0 +1,85 @@
+/**
+ * The tables of a room and the numbered migrations that make them.
+ *
+ * All names begin with `room_`: the tables of older servers (`journal`, `snapshot_chunks`, `_migration_meta`) share ideas with ours, not columns,
+ * and stay as they are for a way back. Opening writes nothing when the schema is current; a fresh object gets its tables with its first write.
+ */
+import type { Sql } from "../ports.ts";
+
+/** The schema this code writes. */
+export const SCHEMA_VERSION = 1;
+
+/** The oldest code that may open what this code writes; kept in the database so that a rollback works or is refused by name. */
+export const MIN_SAFE_VERSION = 1;
+
+/** The database was written by a newer server than this one can safely read. */
+export class SchemaTooNewError extends Error {
+  readonly code = "schema-too-new";
+  constructor(found: number) {
+    super(`Cannot open room: its storage needs schema version ${found}, this server reads up to ${SCHEMA_VERSION}`);
+  }
+}
+
+/** One step from a schema version to the next, run in one transaction with all steps before it. */
+export interface Migration {
+  readonly to: number;
+  readonly name: string;
+  readonly statements: readonly string[];
+}
+
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    to: 1,
+    name: "rooms-as-journal-and-chunks",
+    statements: [
+      // Key to value. `schema_version` and `min_safe_version`; the runtime refuses PRAGMA user_version.
+      `CREATE TABLE room_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`,
+      // One row per commit. `slot` counts from 1 since the last checkpoint and is overwritten after the next, because deletes are billed;
+      // a row is live when seq = absorbed + slot. `sum` is the CRC-32 of `data`; `summary` carries its own. Summary before data: a wake reads
+      // the summaries only, and SQLite leaves the overflow pages behind them alone.
+      `CREATE TABLE room_journal (
+         slot INTEGER PRIMARY KEY, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, sum INTEGER NOT NULL,
+         summary BLOB NOT NULL, data BLOB NOT NULL) STRICT`,
+      // Parts of chunks: row = chunk id * 64 + part.
+      `CREATE TABLE room_chunk (row INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`,
+      // The index of chunks and delete shards, in parts; everything not named here is not part of the vault.
+      `CREATE TABLE room_index (part INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`,
+      // The delete set: row 1 is the delta since the last fold, the others are shards of the base by client range.
+      `CREATE TABLE room_deletes (row INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`,
+      // Structs behind a gap, in order of arrival: stored, not served, not relayed until the gap closes.
+      `CREATE TABLE room_held (row INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`,
+      // Rows that failed their checksum, set aside with their bytes for a human.
+      `CREATE TABLE room_damaged (
+         row INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, origin TEXT NOT NULL, reason TEXT NOT NULL, data BLOB NOT NULL) STRICT`,
+      // The last errors, a ring by slot.
+      `CREATE TABLE room_errors (slot INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL) STRICT`,
+    ],
+  },
+];
+
+/** Whether this object has our tables, and at which version. Reads only. @throws {SchemaTooNewError} */
+export function readSchemaVersion(sql: Sql): number {
+  const table = sql.exec(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'room_meta'`);
+  if (table.length === 0) return 0;
+  const meta = new Map<string, number>();
+  for (const row of sql.exec<{ key: string; value: string }>(`SELECT key, value FROM room_meta`)) meta.set(row.key, Number(row.value));
+  const minSafe = meta.get("min_safe_version") ?? 1;
+  if (minSafe > SCHEMA_VERSION) throw new SchemaTooNewError(minSafe);
+  return meta.get("schema_version") ?? 0;
+}
+
+/** Runs the migrations that are missing, all in one transaction. Returns whether it wrote. @throws {SchemaTooNewError} */
+export function migrate(sql: Sql): boolean {
+  const from = readSchemaVersion(sql);
+  if (from >= SCHEMA_VERSION) return false;
+  sql.transaction(() => {
+    for (const step of MIGRATIONS) {
+      if (step.to <= from) continue;
+      for (const statement of step.statements) sql.exec(statement);
+    }
+    const upsert = `INSERT INTO room_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`;
+    sql.exec(upsert, "schema_version", String(SCHEMA_VERSION));
+    sql.exec(upsert, "min_safe_version", String(MIN_SAFE_VERSION));
+  });
+  return true;
+}

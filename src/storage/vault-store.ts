@@ -1,0 +1,341 @@
+/**
+ * The vault of one room on disk: index, chunks, journal, delete set, held structs, as one thing with one state in memory.
+ *
+ * Called by the room. Reading never writes. Writers are `commit` (one journal row in the caller's turn) and the steps of `checkpoint` and `compact`.
+ * What a crash leaves: before a commit or a publication the state before it, after it the state after it; chunks staged by a checkpoint that was not
+ * published are not in the index, hence no part of the vault, and the next checkpoint drops them.
+ * Memory: the index, the state vector, summaries of journal rows. Never chunk content, never the delete set.
+ */
+import { LIMITS } from "../limits.ts";
+import type { Checksum, Sql } from "../ports.ts";
+import type { Source } from "../update/chunk.ts";
+import { DeleteSet, union } from "../update/delete-set.ts";
+import { rewriteSteps } from "../update/rewrite.ts";
+import { ClockIndex, type ClientRange } from "./clock-index.ts";
+import { dropChunksExcept, readChunk, writeChunk } from "./chunk-store.ts";
+import type { DamagedRowError } from "./damage.ts";
+import { absorbDeletes, readDeletes } from "./delete-store.ts";
+import { type JournalRowSummary, appendRow, encodeRowData, encodeRowSummary, readJournal, readRow } from "./journal.ts";
+import { type ChunkEntry, EMPTY_INDEX, type RoomIndex, readIndex, writeIndex } from "./room-index.ts";
+import { migrate, readSchemaVersion } from "./schema.ts";
+import { type HeldRow, deleteHeld, insertHeld, readHeld } from "./held.ts";
+
+/** What one commit window brings to disk. */
+export interface CommitBatch {
+  /** Updates in order of arrival, each cut to what was new. */
+  readonly updates: readonly Uint8Array[];
+  /** Clocks the updates add. */
+  readonly ranges: readonly ClientRange[];
+  /** Deletions the updates add. */
+  readonly deletes: DeleteSet;
+  /** Structs behind a gap, in order of arrival. */
+  readonly held: readonly Uint8Array[];
+  /** Rows of held structs that this batch has placed. */
+  readonly released: readonly number[];
+}
+
+export interface StepReport {
+  readonly kind: "noop" | "done";
+  readonly bytesWritten: number;
+  readonly chunksWritten: number;
+}
+
+/** How many source bytes one publication may write in a single turn; above, chunks are staged over several. */
+const SINGLE_TURN_BYTES = 4 * LIMITS.chunkBytes;
+
+/** A chunk is rewritten when this share of its clocks was deleted since its last rewrite. */
+const REWRITE_DELETED_SHARE = 0.25;
+
+export class VaultStore {
+  readonly #sql: Sql;
+  readonly #checksum: Checksum;
+  #index: RoomIndex = EMPTY_INDEX;
+  #journal: JournalRowSummary[] = [];
+  #clocks = new ClockIndex();
+  #journalDeletes = DeleteSet.empty;
+  #schemaReady = false;
+  #held: HeldRow[] = [];
+
+  constructor(sql: Sql, checksum: Checksum) {
+    this.#sql = sql;
+    this.#checksum = checksum;
+  }
+
+  /**
+   * Reads index and journal summaries. Writes nothing.
+   * @throws {DamagedRowError} when the index cannot be trusted; {SchemaTooNewError}. Damaged journal rows are returned, not thrown.
+   */
+  open(): { gaps: readonly number[]; damaged: readonly DamagedRowError[] } {
+    this.#schemaReady = readSchemaVersion(this.#sql) > 0;
+    this.#index = EMPTY_INDEX;
+    this.#journal = [];
+    this.#clocks = new ClockIndex();
+    this.#journalDeletes = DeleteSet.empty;
+    this.#held = [];
+    if (!this.#schemaReady) return { gaps: [], damaged: [] };
+    this.#index = readIndex(this.#sql, this.#checksum);
+    const journal = readJournal(this.#sql, this.#index.absorbed, this.#checksum);
+    this.#journal = [...journal.rows];
+    for (const chunk of this.#index.chunks) for (const run of chunk.runs) this.#clocks.add(run.client, run.clock, run.end);
+    for (const row of this.#journal) for (const range of row.ranges) this.#clocks.add(range.client, range.from, range.to);
+    this.#journalDeletes = union(...this.#journal.map((row) => row.deletes));
+    const held = readHeld(this.#sql, this.#checksum);
+    this.#held = held.rows;
+    return { gaps: journal.gaps, damaged: [...journal.damaged, ...held.damaged] };
+  }
+
+  /** Durable clocks. */
+  get clocks(): ClockIndex {
+    return this.#clocks;
+  }
+
+  get index(): RoomIndex {
+    return this.#index;
+  }
+
+  get journal(): readonly JournalRowSummary[] {
+    return this.#journal;
+  }
+
+  /** Held structs in order of arrival, as read at open and added since. */
+  get held(): readonly HeldRow[] {
+    return this.#held;
+  }
+
+  get head(): number {
+    return this.#journal.at(-1)?.seq ?? this.#index.absorbed;
+  }
+
+  get journalBytes(): number {
+    return this.#journal.reduce((sum, row) => sum + row.byteLength, 0);
+  }
+
+  get chunkBytes(): number {
+    return this.#index.chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  }
+
+  /** Whether anything was ever stored. */
+  get isFresh(): boolean {
+    return !this.#schemaReady;
+  }
+
+  /** Whether a batch fits one journal row with its summary. */
+  fits(batch: CommitBatch): boolean {
+    const data = batch.updates.reduce((sum, update) => sum + update.byteLength + 5, 5);
+    return data + batch.ranges.length * 24 + batch.deletes.estimateBytes + 64 <= LIMITS.maxJournalRowBytes;
+  }
+
+  /**
+   * Writes one window as one journal row, in the caller's turn; durable when the turn is.
+   * @throws {RangeError} when the batch does not fit a row (`fits` was not asked), and what the engine throws; then nothing was written.
+   */
+  commit(batch: CommitBatch, atMs: number): void {
+    if (!this.fits(batch)) throw new RangeError("Cannot commit: the batch does not fit a journal row");
+    const seq = this.head + 1;
+    const slot = seq - this.#index.absorbed;
+    const data = encodeRowData(batch.updates);
+    const summary = encodeRowSummary(batch.ranges, batch.deletes, this.#checksum);
+    const held: HeldRow[] = [];
+    this.#sql.transaction(() => {
+      migrate(this.#sql);
+      if (batch.updates.length > 0) {
+        appendRow(this.#sql, { slot, seq, atMs, sum: this.#checksum(data), summary, data });
+      }
+      deleteHeld(this.#sql, batch.released);
+      let row = this.#nextHeldRow();
+      for (const update of batch.held) held.push(insertHeld(this.#sql, this.#checksum, row++, atMs, update));
+    });
+    // Memory follows only after the statements stood.
+    this.#schemaReady = true;
+    if (batch.updates.length > 0) {
+      this.#journal.push({ slot, seq, atMs, byteLength: data.byteLength, ranges: batch.ranges, deletes: batch.deletes });
+      this.#adopt(batch);
+    }
+    this.#forgetHeld(batch.released);
+    this.#held.push(...held);
+  }
+
+  /** Whether the journal is large enough to be moved into chunks. */
+  get wantsCheckpoint(): boolean {
+    return this.#journal.length >= LIMITS.checkpointJournalRows || this.journalBytes >= LIMITS.checkpointJournalBytes;
+  }
+
+  /**
+   * Moves the journal, and `oversized` after it, into chunks. A generator: between two yields at most one short turn of work; the caller must commit
+   * nothing in between, and may drop the generator at any yield. Durable with the turn in which it returns.
+   */
+  *checkpoint(oversized: CommitBatch | null, atMs: number): Generator<void, StepReport> {
+    if (this.#journal.length === 0 && oversized === null) return { kind: "noop", bytesWritten: 0, chunksWritten: 0 };
+    const index = this.#index;
+    const tail = index.chunks.at(-1);
+    const keepsTail = tail === undefined || tail.byteLength >= LIMITS.tailChunkBytes;
+    const kept = keepsTail ? index.chunks : index.chunks.slice(0, -1);
+    const sources: Source[] = keepsTail ? [] : [{ bytes: readChunk(this.#sql, this.#checksum, tail), runs: tail.runs }];
+    for (const row of this.#journal) {
+      for (const bytes of readRow(this.#sql, row.slot, row.seq, this.#checksum)) sources.push({ bytes, runs: null });
+    }
+    if (oversized !== null) for (const bytes of oversized.updates) sources.push({ bytes, runs: null });
+    const added = oversized === null ? this.#journalDeletes : union(this.#journalDeletes, oversized.deletes);
+    const clients = new Set<number>(added.clients());
+    for (const run of keepsTail ? [] : tail.runs) clients.add(run.client);
+    for (const row of this.#journal) for (const range of row.ranges) clients.add(range.client);
+    for (const range of oversized?.ranges ?? []) clients.add(range.client);
+    const deletes = union(readDeletes(this.#sql, this.#checksum, index, clients), added);
+
+    const sourceBytes = sources.reduce((sum, source) => sum + source.bytes.byteLength, 0);
+    const staged = sourceBytes > SINGLE_TURN_BYTES;
+    const entries: ChunkEntry[] = [];
+    const unwritten: { id: number; bytes: Uint8Array }[] = [];
+    let nextChunkId = index.nextChunkId;
+    let bytesWritten = 0;
+    for (const chunk of rewriteSteps(sources, { deletes, chunkBytes: LIMITS.chunkBytes })) {
+      if (chunk !== null) {
+        const id = nextChunkId++;
+        bytesWritten += chunk.bytes.byteLength;
+        if (staged) {
+          if (!this.#schemaReady) {
+            migrate(this.#sql);
+            this.#schemaReady = true;
+          }
+          entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, runs: chunk.runs });
+        } else {
+          unwritten.push({ id, bytes: chunk.bytes });
+          entries.push({ id, parts: 0, sum: 0, byteLength: chunk.bytes.byteLength, deletedClocks: 0, runs: chunk.runs });
+        }
+      }
+      if (staged) yield;
+    }
+    let published = index;
+    this.#sql.transaction(() => {
+      migrate(this.#sql);
+      for (const [position, chunk] of unwritten.entries()) {
+        entries[position] = { ...entries[position]!, ...writeChunk(this.#sql, this.#checksum, chunk.id, chunk.bytes) };
+      }
+      published = {
+        absorbed: this.head,
+        nextChunkId,
+        chunks: [...kept.map((chunk) => withDeletions(chunk, added)), ...entries],
+        ...absorbDeletes(this.#sql, this.#checksum, index, added, deletes),
+      };
+      writeIndex(this.#sql, this.#checksum, published);
+      dropChunksExcept(this.#sql, new Map(published.chunks.map((chunk) => [chunk.id, chunk.parts])));
+      if (oversized !== null) {
+        deleteHeld(this.#sql, oversized.released);
+        let row = this.#nextHeldRow();
+        for (const update of oversized.held) this.#held.push(insertHeld(this.#sql, this.#checksum, row++, atMs, update));
+      }
+    });
+    this.#schemaReady = true;
+    this.#index = published;
+    this.#journal = [];
+    this.#journalDeletes = DeleteSet.empty;
+    if (oversized !== null) {
+      for (const range of oversized.ranges) this.#clocks.add(range.client, range.from, range.to);
+      this.#forgetHeld(oversized.released);
+    }
+    return { kind: "done", bytesWritten, chunksWritten: entries.length };
+  }
+
+  /** Whether a pass of compaction has something to do. */
+  get wantsCompaction(): boolean {
+    return this.#chooseCompaction() !== null;
+  }
+
+  /** Rewrites one chunk, or folds two small neighbours into one. One turn; durable with it. @throws {DamagedRowError} */
+  compactOnce(): StepReport {
+    const choice = this.#chooseCompaction();
+    if (choice === null) return { kind: "noop", bytesWritten: 0, chunksWritten: 0 };
+    const index = this.#index;
+    const old = index.chunks.slice(choice.from, choice.to);
+    const clients = new Set<number>();
+    for (const chunk of old) for (const run of chunk.runs) clients.add(run.client);
+    const deletes = union(readDeletes(this.#sql, this.#checksum, index, clients), this.#journalDeletes);
+    const sources = old.map((chunk) => ({ bytes: readChunk(this.#sql, this.#checksum, chunk), runs: chunk.runs }));
+    const entries: ChunkEntry[] = [];
+    let nextChunkId = index.nextChunkId;
+    let bytesWritten = 0;
+    let published = index;
+    this.#sql.transaction(() => {
+      for (const chunk of rewriteSteps(sources, { deletes, chunkBytes: LIMITS.chunkBytes })) {
+        if (chunk === null) continue;
+        const id = nextChunkId++;
+        bytesWritten += chunk.bytes.byteLength;
+        entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, runs: chunk.runs });
+      }
+      published = { ...index, nextChunkId, chunks: [...index.chunks.slice(0, choice.from), ...entries, ...index.chunks.slice(choice.to)] };
+      writeIndex(this.#sql, this.#checksum, published);
+      dropChunksExcept(this.#sql, new Map(published.chunks.map((chunk) => [chunk.id, chunk.parts])));
+    });
+    this.#index = published;
+    return { kind: "done", bytesWritten, chunksWritten: entries.length };
+  }
+
+  #chooseCompaction(): { from: number; to: number } | null {
+    const chunks = this.#index.chunks;
+    for (const [position, chunk] of chunks.entries()) {
+      const clocks = chunk.runs.reduce((sum, run) => sum + run.end - run.clock, 0);
+      if (chunk.deletedClocks > clocks * REWRITE_DELETED_SHARE) return { from: position, to: position + 1 };
+    }
+    // The tail is left alone: the next checkpoint rewrites it anyway.
+    for (let position = 0; position + 2 < chunks.length; position++) {
+      if (chunks[position]!.byteLength + chunks[position + 1]!.byteLength <= LIMITS.chunkBytes) return { from: position, to: position + 2 };
+    }
+    return null;
+  }
+
+  /** One chunk's bytes, checked. @throws {DamagedRowError} */
+  readChunk(entry: ChunkEntry): Uint8Array {
+    return readChunk(this.#sql, this.#checksum, entry);
+  }
+
+  /** All updates of the journal in order. @throws {DamagedRowError} */
+  readJournalUpdates(): Uint8Array[] {
+    return this.#journal.flatMap((row) => readRow(this.#sql, row.slot, row.seq, this.#checksum));
+  }
+
+  /** Durable deletions of these clients, or of all. @throws {DamagedRowError} */
+  readDeletes(clients?: Iterable<number>): DeleteSet {
+    const stored = this.#schemaReady ? readDeletes(this.#sql, this.#checksum, this.#index, clients) : DeleteSet.empty;
+    return union(stored, this.#journalDeletes);
+  }
+
+  /** Deletions in the journal, in memory. */
+  get journalDeletes(): DeleteSet {
+    return this.#journalDeletes;
+  }
+
+  /** Hash of a client's stored ranges when the journal adds nothing to them; else undefined, and only the ranges can tell. */
+  deleteHash(client: number): number | undefined {
+    if (this.#journalDeletes.ranges(client) !== undefined) return undefined;
+    return this.#index.hashes.get(client);
+  }
+
+  #adopt(batch: CommitBatch): void {
+    for (const range of batch.ranges) this.#clocks.add(range.client, range.from, range.to);
+    this.#journalDeletes = union(this.#journalDeletes, batch.deletes);
+  }
+
+  #nextHeldRow(): number {
+    return (this.#held.at(-1)?.row ?? 0) + 1;
+  }
+
+  #forgetHeld(rows: readonly number[]): void {
+    if (rows.length === 0) return;
+    const gone = new Set(rows);
+    this.#held = this.#held.filter((held) => !gone.has(held.row));
+  }
+}
+
+/** Counts the new deletions that fall into a chunk. */
+function withDeletions(chunk: ChunkEntry, added: DeleteSet): ChunkEntry {
+  let deletedClocks = chunk.deletedClocks;
+  for (const run of chunk.runs) {
+    const first = added.overlap(run.client, run.clock, run.end);
+    if (first < 0) continue;
+    const ranges = added.ranges(run.client)!;
+    for (let at = first * 2; at < ranges.length && ranges[at]! < run.end; at += 2) {
+      deletedClocks += Math.min(ranges[at + 1]!, run.end) - Math.max(ranges[at]!, run.clock);
+    }
+  }
+  return deletedClocks === chunk.deletedClocks ? chunk : { ...chunk, deletedClocks };
+}

@@ -1,0 +1,11 @@
+import { handleRequest } from "./routes.ts";
+import type { Env } from "./env.ts";
+
+export { VaultSyncServer } from "./room-object.ts";
+export { ServerConfig } from "./config-object.ts";
+
+export default {
+  fetch(request, env) {
+    return handleRequest(request, env);
+  },
+} satisfies ExportedHandler<Env>;

@@ -1,0 +1,148 @@
+/** The Durable Object of one room: hands platform events to the core and nothing else. */
+import { DurableObject } from "cloudflare:workers";
+import { crc32 } from "node:zlib";
+import { debugReport } from "../src/report/debug.ts";
+import { Room, type RoomHost } from "../src/room/room.ts";
+import type { Door } from "../src/room/session.ts";
+import { consoleLog } from "./console-log.ts";
+import type { Env } from "./env.ts";
+import { foreignStorage } from "./foreign-storage.ts";
+import { SocketPeer } from "./socket.ts";
+import { DurableSql } from "./sql.ts";
+
+/** Rooms with a commit the disk has not confirmed. It outlives an object that dies in a commit, as the isolate does (update laws, C3). */
+const unconfirmedCommits = new Set<string>();
+
+const DOORS: ReadonlySet<string> = new Set<Door>(["vault", "sync", "parties"]);
+
+export class VaultSyncServer extends DurableObject<Env> {
+  readonly #sql: DurableSql;
+  readonly #peers = new WeakMap<WebSocket, SocketPeer>();
+  #room: Room | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#sql = new DurableSql(ctx.storage);
+    // Answered by the platform without waking the room.
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+  }
+
+  /** Opened with the first event, so that an object started for nothing reads nothing. */
+  get #opened(): Room {
+    this.#room ??= new Room(this.#host());
+    return this.#room;
+  }
+
+  get #name(): string {
+    return this.ctx.id.name ?? this.ctx.id.toString();
+  }
+
+  #host(): RoomHost {
+    const { ctx } = this;
+    const id = ctx.id.toString();
+    const peerOf = (socket: WebSocket): SocketPeer => this.#peer(socket);
+    return {
+      sql: this.#sql,
+      clock: { nowMs: () => Date.now(), randomId: () => crypto.randomUUID().replaceAll("-", "").slice(0, 20) },
+      timers: {
+        after(delayMs, task) {
+          const timer = setTimeout(task, delayMs);
+          return () => clearTimeout(timer);
+        },
+      },
+      alarm: {
+        ensure(atMs) {
+          void ctx.storage.getAlarm().then((set) => (set === null || set > atMs ? ctx.storage.setAlarm(atMs) : undefined));
+        },
+      },
+      log: consoleLog(this.#name),
+      checksum: (bytes) => crc32(bytes),
+      *peers() {
+        for (const socket of ctx.getWebSockets()) yield peerOf(socket);
+      },
+      commitNote: {
+        died: unconfirmedCommits.has(id),
+        begin: () => void unconfirmedCommits.add(id),
+        // A commit that fails resets the object: then this promise never says it was confirmed, and the note stays for the next instance.
+        end: () => void ctx.storage.sync().then(
+          () => unconfirmedCommits.delete(id),
+          () => undefined,
+        ),
+      },
+      foreignStorage: () => foreignStorage(ctx.storage),
+    };
+  }
+
+  #peer(socket: WebSocket): SocketPeer {
+    let peer = this.#peers.get(socket);
+    if (peer === undefined) {
+      peer = new SocketPeer(socket);
+      this.#peers.set(socket, peer);
+    }
+    return peer;
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    if (url.pathname === "/__yaos/connect") return this.#connect(request, url);
+    if (url.pathname === "/__yaos/debug" && request.method === "GET") {
+      return json(debugReport(this.#opened, this.#name, this.#sql, Date.now()));
+    }
+    if (url.pathname === "/__yaos/compact" && request.method === "POST") return json(this.#compact());
+    return json({ error: "not found" }, 404);
+  }
+
+  #connect(request: Request, url: URL): Response {
+    const door = url.searchParams.get("door") ?? "";
+    if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket" || !DOORS.has(door)) return json({ error: "not found" }, 404);
+    const { 0: client, 1: server } = new WebSocketPair();
+    const room = this.#opened;
+    this.ctx.acceptWebSocket(server);
+    room.connect(this.#peer(server), { door: door as Door, text: url.searchParams.get("text") === "1" });
+    // A client that offers subprotocols expects one of them back.
+    const protocol = request.headers.get("Sec-WebSocket-Protocol")?.split(",")[0]?.trim();
+    return new Response(null, { status: 101, webSocket: client, headers: protocol ? { "Sec-WebSocket-Protocol": protocol } : {} });
+  }
+
+  /** The status object of the compat sheet, 2.6. */
+  #compact(): Record<string, unknown> {
+    const room = this.#opened;
+    const size = (): { entryCount: number; totalBytes: number } => ({ entryCount: room.store.journal.length, totalBytes: room.store.journalBytes });
+    const journalBefore = size();
+    try {
+      const { checkpoint, compaction } = room.compact();
+      const status = checkpoint.kind === "noop" && compaction.kind === "noop" ? "noop" : "compacted";
+      return { status, journalBefore, journalAfter: size() };
+    } catch (error) {
+      return { status: "failed", journalBefore, journalAfter: size(), error: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  override webSocketMessage(socket: WebSocket, message: ArrayBuffer | string): void {
+    this.#opened.receive(this.#peer(socket), typeof message === "string" ? message : new Uint8Array(message));
+  }
+
+  override webSocketClose(socket: WebSocket, code: number, reason: string): void {
+    const peer = this.#peer(socket);
+    this.#opened.disconnect(peer);
+    // Hibernatable sockets are not closed for us (platform notes): answer, or the client hangs until eviction.
+    peer.close(code, reason);
+  }
+
+  override webSocketError(socket: WebSocket, error: unknown): void {
+    const room = this.#opened;
+    room.socketFailed(this.#peer(socket), String(error));
+    this.#peer(socket).close(1011, "socket error");
+  }
+
+  override alarm(): void {
+    this.#opened.onAlarm();
+  }
+}
+
+function json(body: unknown, status = 200): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" },
+  });
+}
