@@ -1,6 +1,11 @@
 import { defineConfig } from "vitest/config";
 
-/** Node tests: the core on `node:sqlite`, properties, the protocol, whole processes. Tests inside workerd: `vitest.worker.config.ts`. */
+/** Node tests: the core on `node:sqlite`, properties, the protocol. Inside workerd: `vitest.worker.config.ts`; whole processes: `vitest.process.config.ts`. */
 export default defineConfig({
-  test: { include: ["test/**/*.test.ts"], exclude: ["test/worker/**", "test/process/**", "node_modules/**"], testTimeout: 60_000 },
+  test: {
+    name: "node",
+    include: ["test/**/*.test.ts"],
+    exclude: ["test/worker/**", "test/process/**", "node_modules/**"],
+    testTimeout: 60_000,
+  },
 });
