@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import * as Y from "yjs";
-import { planFrame } from "../../src/update/assemble.ts";
+import { planCausalFrames, planFrame } from "../../src/update/assemble.ts";
 import { DeleteSet, DeleteSetBuilder, encodeDeleteSet } from "../../src/update/delete-set.ts";
 import { splitNews } from "../../src/update/news.ts";
 import { readUpdate } from "../../src/update/reader.ts";
@@ -181,6 +181,24 @@ describe("traps of the update laws", () => {
     });
   });
 
+  test("[T7] [T8] causal frames sent last first harm nothing either and leave nothing pending", () => {
+    let frameCount = 0;
+    forSeeds(RUNS, (seed) => {
+      const random = new Random(seed);
+      const updates = playHistory(seed, { formatCleanup: true }).deliveries.map((delivery) => delivery.update);
+      const room = roomOf(updates, 60);
+      const parts = room.chunks.map((chunk, id) => ({ id, runs: chunk.runs }));
+      const plans = planCausalFrames(parts, () => 0, random.pick([60, 200, 600]));
+      const frames = plans.map((plan, at) => plan.create(encodeDeleteSet(at === 0 ? room.deletes : DeleteSet.empty), (id) => (room.chunks[id] as { bytes: Uint8Array }).bytes));
+      frameCount += frames.length;
+      const doc = plainDoc(frames.toReversed());
+      expect(doc.store.pendingStructs).toBeNull();
+      expect(difference(doc, plainDoc(updates))).toBeNull();
+      expect(stockJoiner(...frames.toReversed()).delta).toEqual(stockJoiner(Y.encodeStateAsUpdate(plainDoc(updates))).delta);
+    });
+    expect(frameCount).toBeGreaterThan(RUNS * 3);
+  });
+
   test("[T8] one frame shows the final state only", () => {
     const rename = record(1, [
       (doc) => doc.getMap("map").set("path", "old.md"),
@@ -280,15 +298,15 @@ describe("traps of the update laws", () => {
   });
 });
 
-/** What a stock client, format clean-up on, shows after one frame, and how many edits of its own it makes of it. */
-function stockJoiner(frame: Uint8Array): { delta: unknown[]; ownEdits: number } {
+/** What a stock client, format clean-up on, shows after these frames, and how many edits of its own it makes of it. */
+function stockJoiner(...frames: readonly Uint8Array[]): { delta: unknown[]; ownEdits: number } {
   const doc = new Y.Doc();
   let ownEdits = 0;
   doc.on("update", (_update: Uint8Array, origin: unknown) => {
     if (origin !== "remote") ownEdits += 1;
   });
   const text = doc.getText("text");
-  Y.applyUpdate(doc, frame, "remote");
+  for (const frame of frames) Y.applyUpdate(doc, frame, "remote");
   return { delta: text.toDelta() as unknown[], ownEdits };
 }
 
