@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import { LIMITS } from "../../src/limits.ts";
+import { connectUrl, decodeRoomId, findDoor } from "../../worker/doors.ts";
+
+test.each([
+  ["/vault/sync/abc", "vault", "abc"],
+  ["/vault/sync/sync", "vault", "sync"],
+  ["/vault/sync/a%2Fb", "vault", "a%2Fb"],
+  ["/sync/abc", "sync", "abc"],
+  ["/sync/a/b//c/", "sync", "a/b//c/"],
+  ["/sync/", "sync", ""],
+  ["/parties/main/a/b", "parties", "a/b"],
+  ["/parties/any%20one/r", "parties", "r"],
+  ["/parties/main/", "parties", ""],
+])("%s is a door", (path, door, rawId) => {
+  expect(findDoor(path)).toEqual({ door, rawId });
+});
+
+test.each(["/", "/sync", "/vault/sync", "/vault/sync/", "/vault/sync/a/", "/vault/sync/a/b", "/parties/main", "/parties//r", "/Sync/a", "/x/sync/a"])(
+  "%s is none",
+  (path) => {
+    expect(findDoor(path)).toBeNull();
+  },
+);
+
+test("ids are decoded once and have limits", () => {
+  expect(decodeRoomId("a%2Fb/c")).toEqual({ ok: true, roomId: "a/b/c" });
+  expect(decodeRoomId("a%252Fb")).toEqual({ ok: true, roomId: "a%2Fb" });
+  expect(decodeRoomId("%zz")).toEqual({ ok: false, fault: "malformed room id" });
+  expect(decodeRoomId("%ff")).toEqual({ ok: false, fault: "malformed room id" });
+  expect(decodeRoomId("")).toEqual({ ok: false, fault: "empty room id" });
+  expect(decodeRoomId("x".repeat(LIMITS.maxRoomIdBytes))).toMatchObject({ ok: true });
+  expect(decodeRoomId(`${"x".repeat(LIMITS.maxRoomIdBytes - 1)}%C3%BC`)).toEqual({ ok: false, fault: "room id too long" });
+});
+
+test("text goes to the YAOS door, and elsewhere only to clients that say _pk", () => {
+  const none = new URLSearchParams();
+  const pk = new URLSearchParams("_pk=abc");
+  expect(connectUrl("vault", "a/b c", none)).toBe("https://internal/__yaos/connect?door=vault&text=1&room=a%2Fb%20c");
+  expect(connectUrl("sync", "r", none)).toContain("text=0");
+  expect(connectUrl("sync", "r", pk)).toContain("text=1");
+  expect(connectUrl("parties", "r", none)).toContain("text=0");
+  expect(connectUrl("parties", "r", pk)).toContain("text=1");
+});
