@@ -30,7 +30,7 @@ const OTHER: EntryValue = { kind: "other" };
 const MAP: EntryValue = { kind: "map" };
 
 // A byte order mark is a character of the text like any other.
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const utf8 = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
 
 /** Decodes the UTF-8 text at `bytes[start..end)`. */
 export function readText(bytes: Uint8Array, start: number, end: number): string {

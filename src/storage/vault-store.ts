@@ -212,10 +212,11 @@ export class VaultStore {
         entries[position] = { ...entries[position]!, ...writeChunk(this.#sql, this.#checksum, chunk.id, chunk.bytes) };
       }
       published = {
+        // First, because it may hand back the whole old index when nothing was deleted.
+        ...absorbDeletes(this.#sql, this.#checksum, index, added, deletes),
         absorbed: this.head,
         nextChunkId,
         chunks: [...kept.map((chunk) => withDeletions(chunk, added)), ...entries],
-        ...absorbDeletes(this.#sql, this.#checksum, index, added, deletes),
       };
       writeIndex(this.#sql, this.#checksum, published);
       dropChunksExcept(this.#sql, new Map(published.chunks.map((chunk) => [chunk.id, chunk.parts])));
