@@ -6,7 +6,7 @@ import { BenchClient } from "../client.ts";
 import { label, middle, serversOf, type BenchCase, type BenchContext } from "../context.ts";
 import { EMPTY_UPDATE } from "../join-room.ts";
 import type { MeasuredServer } from "../servers.ts";
-import { atMost, median, type Metric } from "../stats.ts";
+import { atMost, median, type Metric, type ServerKind } from "../stats.ts";
 import { EMPTY_VECTOR } from "../wire.ts";
 import type { Vault } from "../vaults.ts";
 
@@ -24,29 +24,27 @@ export const joinCase: BenchCase = {
     for (const measured of servers) await measured.seed(vaults);
     for (const vault of vaults) {
       const setting = vault.form === "one" ? label(vault.megabytes) : `${label(vault.megabytes)}, many importers`;
-      const served: { kind: MeasuredServer["kind"]; updates: readonly Uint8Array[] }[] = [];
-      for (const measured of servers) served.push({ kind: measured.kind, updates: await measureServer(context, measured, vault, setting) });
+      const served = new Map<ServerKind, readonly Uint8Array[]>();
+      for (let run = 0; run < context.runs; run++) {
+        for (const measured of servers) served.set(measured.kind, await joinOnce(context, measured, vault, setting));
+      }
       measureClient(context, vault, setting, served);
     }
   },
 };
 
-async function measureServer(context: BenchContext, measured: MeasuredServer, vault: Vault, setting: string): Promise<readonly Uint8Array[]> {
-  let updates: readonly Uint8Array[] = [];
-  for (let run = 0; run < context.runs; run++) {
-    const server = await measured.start();
-    const { client, result } = await BenchClient.connectAndSync(server.url(vault.name), EMPTY_VECTOR, EMPTY_UPDATE);
-    context.recorder.add("join", LAST_BYTE, setting, measured.kind, result.ms);
-    context.recorder.add("join", BYTES, setting, measured.kind, result.bytesIn / 1000);
-    updates = result.updates;
-    client.terminate();
-    await server.stop();
-  }
-  return updates;
+async function joinOnce(context: BenchContext, measured: MeasuredServer, vault: Vault, setting: string): Promise<readonly Uint8Array[]> {
+  const server = await measured.start();
+  const { client, result } = await BenchClient.connectAndSync(server.url(vault.name), EMPTY_VECTOR, EMPTY_UPDATE);
+  context.recorder.add("join", LAST_BYTE, setting, measured.kind, result.ms);
+  context.recorder.add("join", BYTES, setting, measured.kind, result.bytesIn / 1000);
+  client.terminate();
+  await server.stop();
+  return result.updates;
 }
 
 /** Takes turns between the servers and Yjs's own frame, so that a slow spell of the machine hits all of them. */
-function measureClient(context: BenchContext, vault: Vault, setting: string, served: readonly { kind: MeasuredServer["kind"]; updates: readonly Uint8Array[] }[]): void {
+function measureClient(context: BenchContext, vault: Vault, setting: string, served: ReadonlyMap<ServerKind, readonly Uint8Array[]>): void {
   const dir = mkdtempSync(join(tmpdir(), "yaos-bench-load-"));
   const write = (name: string, updates: readonly Uint8Array[]): string[] =>
     updates.map((update, i) => {
@@ -56,7 +54,7 @@ function measureClient(context: BenchContext, vault: Vault, setting: string, ser
     });
   try {
     const plain = write("yjs", [vault.whole]);
-    const forms = served.map(({ kind, updates }) => ({ kind, files: write(kind, updates), samples: [] as number[] }));
+    const forms = [...served].map(([kind, updates]) => ({ kind, files: write(kind, updates), samples: [] as number[] }));
     const reference: number[] = [];
     for (let run = 0; run < context.runs; run++) {
       const expected = load(plain);
