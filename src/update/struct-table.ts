@@ -74,11 +74,6 @@ export class StructTable {
     return index;
   }
 
-  /** Dense index of a client id, or -1 when nothing here names it. */
-  findIndex(clientId: number): number {
-    return this.#indexes.get(clientId) ?? -1;
-  }
-
   #push(view: StructView): void {
     if (view.ref === SKIP_REF) return;
     const row = this.count;
