@@ -33,6 +33,11 @@ async function openSocket(host: HostProcess, vault: string): Promise<WebSocket> 
   return socket;
 }
 
+/** Resolves however the socket ends; a reset connection emits an error first. */
+function closeOf(socket: WebSocket): Promise<void> {
+  return new Promise((done) => socket.once("close", () => done()));
+}
+
 async function failure(start: Promise<HostProcess>): Promise<HostEndedError> {
   const outcome = await start.then(
     () => new Error("it started"),
@@ -120,7 +125,7 @@ describe("how it ends", () => {
   it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("ends promptly on %s with a socket open", async (signal) => {
     const host = await startHost({ dataDir });
     const socket = await openSocket(host, "open");
-    const socketClosed = once(socket, "close");
+    const socketClosed = closeOf(socket);
     const before = performance.now();
     host.signal(signal);
     expect(await host.ended).toBe(0);
@@ -149,7 +154,7 @@ describe("how it ends", () => {
   it("ends the orphan of a launcher that was killed alone, and goes on with its data", async () => {
     const first = await startHost({ dataDir });
     const socket = await openSocket(first, "orphan");
-    const socketClosed = once(socket, "close");
+    const socketClosed = closeOf(socket);
     first.signal("SIGKILL");
     await first.ended;
     expect(isAlive(first.workerdPid)).toBe(true);
