@@ -151,6 +151,10 @@ export class BenchClient {
     if (message["type"] === "yaos/sv-echo" && typeof message["durableFrames"] === "number") {
       this.durableFrames = Math.max(this.durableFrames, message["durableFrames"]);
     }
+    if (message["type"] === "yaos/degraded") {
+      this.#fail(new Error(`the room is degraded: ${String(message["reason"])}`));
+      return;
+    }
     for (const listener of this.#textListeners) listener(message);
   }
 

@@ -32,7 +32,7 @@ export class WorkerdProcess {
     this.inspectorPort = inspectorPort;
     this.#exited = new Promise((resolve) => {
       child.once("exit", (code, signal) => {
-        if (!this.#stopping) console.error(`bench: workerd ended by itself (${code ?? signal})`);
+        if (!this.#stopping && signal !== "SIGKILL") console.error(`bench: workerd ended by itself (${code ?? signal})`);
         resolve();
       });
     });
