@@ -140,6 +140,21 @@ describe("planFrame", () => {
     expect(plainDoc([create(plan, parts, NO_DELETES)]).getText("t").toString()).toBe("jihgfedcba");
   });
 
+  test("a cut struct that grows by its origin still fits the place reserved for it", () => {
+    const doc = new Y.Doc();
+    doc.clientID = 0xffff_fff0;
+    const updates: Uint8Array[] = [];
+    doc.on("update", (update: Uint8Array) => updates.push(update));
+    doc.getText("t").insert(0, "abc");
+    const { chunks } = vaultOf(updates, 1e6);
+    const reader = plainDoc([updates[0]!]);
+    const plan = planFrame(indexOf(chunks), () => 1);
+    const frame = create(plan, chunks, NO_DELETES);
+    expect(frame).toEqual(Y.diffUpdate(updates[0]!, Y.encodeStateVector(new Map([[doc.clientID, 1]]))));
+    Y.applyUpdate(reader, frame);
+    expect(reader.getText("t").toString()).toBe("abc");
+  });
+
   test("a plan can be created twice, and a short rest of a long run does not hold the run's memory", () => {
     const { chunks } = vaultOf(letters(7, 3000), 1e6);
     const plan = planFrame(indexOf(chunks), () => 2990);

@@ -200,6 +200,21 @@ describe("rewrite strips", () => {
     expect(structsOf(chunks)).toEqual(["8@0+50 gc", "7@0+1 deleted", "7@1+50 gc"]);
   });
 
+  test("[L4] a GC spreads along right origins too", () => {
+    const updates = authored(7, (doc) => {
+      const note = new Y.Text("b");
+      doc.getMap("notes").set("n", note);
+      note.insert(0, "a");
+      doc.getMap("notes").delete("n");
+    });
+    const inserted = Y.decodeUpdate(updates[1]!).structs[0] as Y.Item;
+    expect([inserted.origin, inserted.rightOrigin]).toEqual([null, { client: 7, clock: 1 }]);
+    // The deletion of the parent alone is told: the text before its first letter is reached through the right origin.
+    const deletes = new DeleteSetBuilder();
+    deletes.add(7, 0, 1);
+    expect(structsOf(rewrite(wholeUpdates(updates), { deletes: deletes.build(), chunkBytes: 1e6 }))).toEqual(["7@0+1 deleted", "7@1+2 gc"]);
+  });
+
   test("[L4] a GC outside the sources spreads when the caller says so", () => {
     const updates = authored(7, (doc) => {
       const text = doc.getText("t");
@@ -249,6 +264,21 @@ describe("rewrite cuts and orders", () => {
     const before = rewrite(wholeUpdates([Y.encodeStateAsUpdate(doc)]), { deletes: DeleteSet.empty, cuts, chunkBytes: 1e6 });
     expect(structsOf(before)).toEqual(["7@0+3 text abc", "7@3+3 text def"]);
     expect(collectCutPoints(wholeUpdates([update])).size).toBe(0);
+  });
+
+  test("[L5] a chain whose right origin changes is not squashed", () => {
+    const doc = new Y.Doc();
+    doc.clientID = 7;
+    const text = doc.getText("t");
+    text.insert(0, "X");
+    text.insert(0, "a");
+    const other = plainDoc([Y.encodeStateAsUpdate(doc)], { clientId: 8 });
+    other.getText("t").insert(1, "Z");
+    Y.applyUpdate(doc, Y.encodeStateAsUpdate(other));
+    text.insert(1, "b");
+    // Without the other author's letter no reference marks the boundary; only the right origins differ.
+    const update = Y.encodeStateAsUpdate(doc, Y.encodeStateVector(new Map([[8, 1]])));
+    expect(structsOf(rewrite(wholeUpdates([update]), { deletes: DeleteSet.empty, chunkBytes: 1e6 }))).toEqual(["7@0+1 text X", "7@1+1 text a", "7@2+1 text b"]);
   });
 
   test("cut points survive their encoding, and broken ones are noticed", () => {
