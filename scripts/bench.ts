@@ -4,7 +4,7 @@
  *   npm run bench -- [--quick] [--only wake,join] [--sizes 1,13,31] [--servers ours,baseline,relay] [--runs 5] [--no-write]
  *
  * Prints one table, writes `bench/results.json` and the README section between the bench markers. Vaults are made once and kept in
- * `$YAOS_BENCH_CACHE` (default: a folder in the temporary directory).
+ * `$YAOS_BENCH_CACHE` (default: a folder in the temporary directory). `YAOS_BENCH_LOG=1` shows what the servers log.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -55,7 +55,7 @@ export class WorkerdProcess {
     const args = ["serve", config, "--import-path=/", "--experimental"];
     if (inspectorPort !== null) args.push(`--inspector-addr=127.0.0.1:${inspectorPort}`);
     // A process group of its own, so that nothing outlives a bench that is interrupted (see `endAll`).
-    const child = spawn(workerdBinary(), args, { detached: true, stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, ...options.variables } });
+    const child = spawn(workerdBinary(), args, { detached: true, stdio: ["ignore", process.env["YAOS_BENCH_LOG"] === undefined ? "ignore" : "inherit", "inherit"], env: { ...process.env, ...options.variables } });
     running.add(child);
     child.once("exit", () => running.delete(child));
     const launched = new WorkerdProcess(child, port, inspectorPort);
