@@ -67,6 +67,8 @@ export const LIMITS = {
   maxSummaryVaultBytes: 16 * MIB,
   /** Pause before a step of compaction: it belongs to the alarm, not to somebody's edit. */
   compactionDelayMs: 5_000,
+  /** A client that needs what the room has lost waits this long for itself or another to bring it back, then is closed, retryable. */
+  healingWaitMs: 10_000,
   /** Checkpoint failures in a row that open the circuit breaker. */
   checkpointBreakerFailures: 3,
 } as const;

@@ -79,6 +79,15 @@ export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number)
       journalRanges: store.journalDeletes.rangeCount,
     },
     gaps: { heldRows: store.held.length, heldBytes: room.ingest.heldBytes, holes: holes.slice(0, LIMITS.traceRingEntries), holeCount: holes.length, overlaps: stats.overlaps },
+    damage: {
+      lost: store.lost.slice(0, LIMITS.traceRingEntries),
+      lostRangeCount: store.lost.length,
+      lostUnknown: store.lostUnknown,
+      setAside: store.damagedRows().map((row) => ({ ...row, atMs: undefined, at: iso(row.atMs) })),
+      parkedSessions: sessions.filter((session) => session.parked !== null).length,
+      parkedCount: stats.parked,
+      healedCount: stats.healed,
+    },
     sessions: {
       count: sessions.length,
       live: sessions.filter((session) => session.live).length,

@@ -3,6 +3,7 @@
  * A failure never touches what is stored: the work is one transaction, or staged rows that nothing names.
  */
 import { LIMITS } from "../limits.ts";
+import { DamagedRowError } from "../storage/damage.ts";
 import type { StepReport, VaultStore } from "../storage/vault-store.ts";
 import type { RoomHost } from "./room.ts";
 import type { Stats } from "./stats.ts";
@@ -13,15 +14,18 @@ export class CheckpointKeeper {
   readonly #store: VaultStore;
   readonly #host: RoomHost;
   readonly #stats: Stats;
+  readonly #onDamage: (error: DamagedRowError) => void;
   readonly totals = { checkpoints: 0, compactions: 0, bytesWritten: 0, failures: 0, failuresInARow: 0, lastMs: 0, longestMs: 0 };
   lastAtMs: number | null = null;
   lastReason: string | null = null;
   lastError: string | null = null;
 
-  constructor(store: VaultStore, host: RoomHost, stats: Stats) {
+  /** @param onDamage called after a run that met a row it could not trust */
+  constructor(store: VaultStore, host: RoomHost, stats: Stats, onDamage: (error: DamagedRowError) => void) {
     this.#store = store;
     this.#host = host;
     this.#stats = stats;
+    this.#onDamage = onDamage;
   }
 
   /** The circuit breaker: open means no checkpoint is tried by itself. */
@@ -88,6 +92,7 @@ export class CheckpointKeeper {
       this.lastError = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
       this.#stats.error(startedMs, "checkpoint.failed", this.lastError);
       this.#host.log.event("error", "checkpoint.failed", { reason, inARow: this.totals.failuresInARow, error: this.lastError.slice(0, 200) });
+      if (error instanceof DamagedRowError) this.#onDamage(error);
       return null;
     } finally {
       this.#stats.rowsWrittenBy[kind] += this.#host.sql.rowsWritten - rowsBefore;

@@ -39,6 +39,16 @@ export class CommitWindow {
     return this.#deletes;
   }
 
+  /** Clocks the waiting updates add. */
+  get ranges(): readonly ClientRange[] {
+    return this.#ranges;
+  }
+
+  /** Waiting structs behind a gap, in order of arrival. */
+  get held(): readonly Uint8Array[] {
+    return this.#held;
+  }
+
   /** Updates in order of arrival. */
   get updates(): readonly Uint8Array[] {
     return this.#updates;

@@ -36,7 +36,7 @@ export class Ingest {
   readonly #store: VaultStore;
   readonly #window: CommitWindow;
   /** Durable and waiting clocks together. */
-  #known: ClockIndex;
+  readonly #known: ClockIndex;
   /** Clocks of held structs, all of them islands or repeats. */
   readonly #heldClocks = new ClockIndex();
   #heldBytes = 0;
@@ -47,7 +47,12 @@ export class Ingest {
     this.#store = store;
     this.#window = window;
     this.#known = store.clocks.clone();
+    for (const range of window.ranges) this.#known.add(range.client, range.from, range.to);
     for (const held of store.held) this.#rememberHeld(held.update);
+    for (const update of window.held) {
+      this.#rememberHeld(update);
+      this.#unstored.push(update);
+    }
   }
 
   /** What the room knows, durable or not. */

@@ -18,7 +18,7 @@ import { CheckpointKeeper } from "./checkpoint-keeper.ts";
 import { CommitWindow } from "./commit-window.ts";
 import { type FrameOutcome, OUTCOME_COUNTER, newCounters } from "./counters.ts";
 import { type Health, retryPauseMs } from "./health.ts";
-import { Ingest } from "./ingest.ts";
+import { Ingest, type Ingested } from "./ingest.ts";
 import { PresenceDesk } from "./presence-desk.ts";
 import { serve } from "./serve.ts";
 import { type Door, Session } from "./session.ts";
@@ -72,20 +72,24 @@ export class Room {
   /** A large delta is being staged: nothing else may be committed until it is published. */
   #staging = false;
   #receiptVector: Uint8Array | null = null;
+  /** Something was lost and is not known to be back. */
+  #damageOpen = false;
 
   constructor(host: RoomHost) {
     this.#host = host;
     this.stats = new Stats(host.clock.nowMs());
     this.#store = new VaultStore(host.sql, host.checksum);
     this.#presence = new PresenceDesk(() => this.#sessions.values());
-    this.#keeper = new CheckpointKeeper(this.#store, host, this.stats);
-    this.#open();
+    this.#keeper = new CheckpointKeeper(this.#store, host, this.stats, (error) => this.#setAside([error]));
     this.#ingest = new Ingest(this.#store, this.#window);
+    this.#open();
     for (const peer of host.peers()) {
       const session = Session.restore(peer);
       if (session === null) continue;
       this.#sessions.set(peer, session);
       this.#presence.restore(session);
+      // Taking an edit now would write over what cannot be read.
+      if (this.#health.kind === "unreadable") session.close(CLOSE.degraded.code, CLOSE.degraded.reason);
     }
   }
 
@@ -125,9 +129,11 @@ export class Room {
       const { gaps, damaged } = this.#store.open();
       const foreign = this.#store.isFresh ? this.#host.foreignStorage() : null;
       if (foreign !== null) this.#health = { kind: "unreadable", reason: `storage of an older server: ${foreign}`, sinceMs: startedMs };
+      this.#ingest = new Ingest(this.#store, this.#window);
       for (const seq of gaps) this.stats.error(startedMs, "journal.gap", `row ${seq} is missing`);
-      for (const row of damaged) this.stats.error(startedMs, "row.damaged", row.message);
-      if (gaps.length > 0 || damaged.length > 0) log.event("error", "room.damaged", { gaps: gaps.length, rows: damaged.length });
+      if (gaps.length > 0) log.event("error", "journal.gap", { rows: gaps.length });
+      if (gaps.length > 0 || damaged.length > 0) this.#setAside(damaged);
+      this.#damageOpen = this.#store.lost.length > 0 || this.#store.lostUnknown;
     } catch (error) {
       const reason = error instanceof DamagedRowError || error instanceof SchemaTooNewError ? error.message : "storage cannot be read";
       this.#health = { kind: "unreadable", reason, sinceMs: startedMs };
@@ -205,36 +211,121 @@ export class Room {
 
   #closeFor(session: Session, error: unknown): void {
     const nowMs = this.#host.clock.nowMs();
-    const damaged = error instanceof DamagedRowError;
-    const close = damaged ? CLOSE.damaged : closeFor(error);
+    const close = closeFor(error);
     const detail = error instanceof Error ? error.message : String(error);
-    if (damaged) {
-      this.stats.error(nowMs, "row.damaged", detail);
-      this.#tellDegraded(session, detail);
-    }
+    if (close.code === CLOSE.internal.code) this.stats.error(nowMs, "session.failed", detail);
     this.stats.refusals[close.reason] = (this.stats.refusals[close.reason] ?? 0) + 1;
-    this.#host.log.event(close.code === CLOSE.internal.code || damaged ? "error" : "warn", "session.rejected", { code: close.code, reason: close.reason, detail: detail.slice(0, 200) });
+    this.#host.log.event(close.code === CLOSE.internal.code ? "error" : "warn", "session.rejected", { code: close.code, reason: close.reason, detail: detail.slice(0, 200) });
     session.close(close.code, close.reason);
   }
 
   #answer(session: Session, stateVector: Uint8Array): void {
     const vector = decodeStateVector(stateVector);
-    const nowMs = this.#host.clock.nowMs();
     const has = (client: number): number => vector.get(client) ?? 0;
     // The same connection asking again (a resync timer) has had every relay; unless it lacks structs, there is nothing to say.
     if (session.live && this.#lacksNothing(has)) {
-      session.send(syncStep2Frame(Uint8Array.of(0, 0)), nowMs);
+      session.send(syncStep2Frame(Uint8Array.of(0, 0)), this.#host.clock.nowMs());
       return;
     }
-    const startedMs = nowMs;
-    let bytes = 0;
-    for (const part of serve(this.#store, this.#window, has)) {
-      bytes += part.update.byteLength;
-      session.send(part.closing ? syncStep2Frame(part.update) : updateFrame(part.update), nowMs);
+    this.#serveOrPark(session, vector);
+  }
+
+  /** Brings a client up to date, unless it needs what is lost: nobody is served around a hole (update laws, T9). */
+  #serveOrPark(session: Session, vector: ReadonlyMap<number, number>): void {
+    const { clock } = this.#host;
+    const startedMs = clock.nowMs();
+    const has = (client: number): number => vector.get(client) ?? 0;
+    session.live = false;
+    if (this.#needsLost(has)) {
+      this.#park(session, vector);
+      return;
     }
+    let bytes = 0;
+    try {
+      for (const part of serve(this.#store, this.#window, has)) {
+        bytes += part.update.byteLength;
+        session.send(part.closing ? syncStep2Frame(part.update) : updateFrame(part.update), startedMs);
+      }
+    } catch (error) {
+      if (!(error instanceof DamagedRowError)) throw error;
+      this.#setAside([error]);
+      this.#park(session, vector);
+      return;
+    }
+    session.parked = null;
     session.live = true;
     session.save();
-    this.stats.served(bytes, this.#host.clock.nowMs() - startedMs);
+    this.stats.served(bytes, clock.nowMs() - startedMs);
+  }
+
+  #needsLost(has: (client: number) => number): boolean {
+    // What came back but is not committed yet can be served all the same.
+    const { known } = this.#ingest;
+    if (this.#store.lost.some((range) => has(range.client) < range.to && !known.has(range.client, range.from, range.to))) return true;
+    return this.#store.lostUnknown && !this.#lacksNothing(has);
+  }
+
+  /** The client waits: it may itself have what is missing, or another may bring it. */
+  #park(session: Session, vector: ReadonlyMap<number, number>): void {
+    const isNew = session.parked === null;
+    session.parked = vector;
+    session.live = false;
+    if (!isNew) return;
+    const nowMs = this.#host.clock.nowMs();
+    this.stats.parked += 1;
+    this.#tellDegraded(session, CLOSE.damaged.reason);
+    session.send(syncStep1Frame(encodeStateVector(this.#ingest.known.vector)), nowMs);
+    this.#host.log.event("warn", "session.parked", { door: session.door });
+    this.#host.timers.after(LIMITS.healingWaitMs, () => {
+      if (session.parked !== null && !session.closing) session.close(CLOSE.damaged.code, CLOSE.damaged.reason);
+    });
+  }
+
+  /** After news: whoever waited for it is served. */
+  #revisitParked(): void {
+    for (const session of this.#sessions.values()) {
+      const vector = session.parked;
+      if (vector === null || session.closing || this.#needsLost((client) => vector.get(client) ?? 0)) continue;
+      this.#serveOrPark(session, vector);
+    }
+  }
+
+  #anybodyLive(): boolean {
+    for (const session of this.#sessions.values()) if (session.live && !session.closing) return true;
+    return false;
+  }
+
+  /** Says so once everything that was lost is durable again. */
+  #noticeHealing(): void {
+    if (!this.#damageOpen || this.#store.lost.length > 0 || this.#store.lostUnknown) return;
+    this.#damageOpen = false;
+    this.stats.healed += 1;
+    this.stats.trace(this.#host.clock.nowMs(), "room.healed", "everything lost has been brought back");
+    this.#host.log.event("warn", "room.healed", {});
+  }
+
+  /** Takes damaged rows out of use, keeps their bytes, and asks everybody for what was in them. Never throws. */
+  #setAside(damaged: readonly DamagedRowError[]): void {
+    const nowMs = this.#host.clock.nowMs();
+    const { log } = this.#host;
+    for (const error of damaged) {
+      this.stats.error(nowMs, "row.damaged", error.message);
+      log.event("error", "row.damaged", { detail: error.message });
+    }
+    try {
+      this.#store.setAside(damaged, nowMs);
+    } catch (error) {
+      this.#health = { kind: "unreadable", reason: `damage that could not be set aside: ${error instanceof Error ? error.message : String(error)}`, sinceMs: nowMs };
+      this.stats.error(nowMs, "room.unreadable", this.#health.reason);
+      log.event("error", "room.unreadable", { reason: this.#health.reason });
+      for (const session of this.#sessions.values()) session.close(CLOSE.degraded.code, CLOSE.degraded.reason);
+      return;
+    }
+    this.#damageOpen = true;
+    this.#receiptVector = null;
+    this.#ingest = new Ingest(this.#store, this.#window);
+    const step1 = syncStep1Frame(encodeStateVector(this.#ingest.known.vector));
+    for (const session of this.#sessions.values()) session.send(step1, nowMs);
   }
 
   #lacksNothing(has: (client: number) => number): boolean {
@@ -249,7 +340,7 @@ export class Room {
       session.close(CLOSE.degraded.code, CLOSE.degraded.reason);
       return "turnedAway";
     }
-    const taken = this.#ingest.take(update, isAnswer);
+    const taken = this.#take(update, isAnswer);
     session.received += 1;
     this.stats.overlaps += taken.overlaps;
     for (const piece of taken.pieces) {
@@ -262,6 +353,12 @@ export class Room {
       // Something is missing before it: the sender may have it (update laws, T13).
       session.send(syncStep1Frame(encodeStateVector(this.#ingest.known.vector)), nowMs);
     }
+    // Who has had every relay has every deletion too; its answer brings them all.
+    if (isAnswer && session.live && this.#store.lostUnknown) this.#store.unknownHealed();
+    if (this.#damageOpen) this.#revisitParked();
+    if (this.#window.isEmpty) this.#noticeHealing();
+    // It has answered and still needs what is lost. Somebody else who is connected may bring it; else there is nothing to wait for.
+    if (isAnswer && session.parked !== null && !this.#anybodyLive()) session.close(CLOSE.damaged.code, CLOSE.damaged.reason);
     const isNews = taken.pieces.length > 0 || taken.held !== null;
     if (!isNews && this.#window.isEmpty && !this.#staging) {
       session.durable = session.received;
@@ -275,6 +372,18 @@ export class Room {
     this.#scheduleCommit(nowMs);
     if (taken.held !== null && taken.pieces.length === 0) return "held";
     return isNews ? "relayed" : "covered";
+  }
+
+  /** @throws {UpdateRefusedError} */
+  #take(update: Uint8Array, isAnswer: boolean): Ingested {
+    try {
+      return this.#ingest.take(update, isAnswer);
+    } catch (error) {
+      if (!(error instanceof DamagedRowError)) throw error;
+      // Stored deletions could not be read: without them everything in the update counts as new.
+      this.#setAside([error]);
+      return this.#ingest.take(update, isAnswer);
+    }
   }
 
   #relay(author: Session, update: Uint8Array, nowMs: number): void {
@@ -340,11 +449,16 @@ export class Room {
     this.#host.commitNote.end();
     this.#receiptVector = null;
     this.#ingest.windowClosed();
+    this.#noticeHealing();
     this.stats.committed(nowMs, closed.batch.updates.reduce((sum, update) => sum + update.byteLength, 0), durationMs, nowMs - closed.openedAtMs);
     if (this.#health.kind === "unproven") {
       this.#health = { kind: "healthy" };
       this.#host.log.event("warn", "commit.proven", {});
-      for (const session of this.#sessions.values()) if (session.text) session.send(degradedFrame(null), nowMs);
+      for (const session of this.#sessions.values()) {
+        if (session.text) session.send(degradedFrame(null), nowMs);
+        // Whoever does not wait for this commit is owed the receipts that were held back.
+        if (!closed.waiting.has(session) && session.durable === session.received) this.#sendReceipt(session, "baseline");
+      }
     }
     this.#settle(closed.waiting);
   }

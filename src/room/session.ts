@@ -41,6 +41,8 @@ export class Session {
   /** Awareness clients this connection brought, with their last clocks. */
   owned: readonly (readonly [number, number])[] = [];
   closing = false;
+  /** What it said it has when it asked for something the room has lost; it waits for that to come back. In memory only: a pending timer keeps the room awake. */
+  parked: ReadonlyMap<number, number> | null = null;
   #sentAtMs: number;
 
   private constructor(peer: Peer, fixed: { id: string; door: Door; text: boolean; epoch: string; sentAtMs: number }) {

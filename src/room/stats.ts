@@ -16,6 +16,9 @@ export class Stats {
   refusedConnects = 0;
   deliveries = 0;
   socketErrors = 0;
+  /** Sessions that had to wait for lost structs, and times everything lost came back. */
+  parked = 0;
+  healed = 0;
   overlaps = 0;
   oversized = 0;
   readonly refusals: Record<string, number> = {};

@@ -84,6 +84,30 @@ export function absorbDeletes(sql: Sql, checksum: Checksum, directory: DeleteDir
   return { ...fold(sql, checksum, directory, delta), hashes };
 }
 
+/** A row's bytes, unchecked, for setting it aside; null when it is gone. */
+export function readDeletesRaw(sql: Sql, row: number): Uint8Array | null {
+  return sql.exec<{ data: Uint8Array }>(`SELECT data FROM room_deletes WHERE row = ?`, row)[0]?.data ?? null;
+}
+
+/**
+ * The directory without a lost row. Its clients' hashes go too, so that the next client that sends their deletions is believed.
+ * Call inside the transaction that sets the row aside.
+ */
+export function withoutDeleteRow(sql: Sql, directory: DeleteDirectory, row: number): DeleteDirectory {
+  sql.exec(`DELETE FROM room_deletes WHERE row = ?`, row);
+  if (row === DELTA_ROW) return { ...directory, deltaBytes: 0, hashes: new Map() };
+  const at = directory.shards.findIndex((shard) => shard.row === row);
+  const from = directory.shards[at]?.firstClient ?? 0;
+  const upTo = directory.shards[at + 1]?.firstClient ?? Infinity;
+  const hashes = new Map([...directory.hashes].filter(([client]) => client < from || client > upTo));
+  const shards = directory.shards.filter((_, position) => position !== at);
+  // The new first shard answers for every lower client, and what continued in the lost one begins with its neighbour.
+  if (at >= 0 && at < shards.length) {
+    shards[at] = { ...shards[at]!, continues: at > 0 && shards[at]!.continues, firstClient: at === 0 ? 0 : shards[at]!.firstClient };
+  }
+  return { ...directory, shards, hashes };
+}
+
 /** Moves the delta into the shards it touches; what has grown too large is cut. Shards that share a client are rewritten together. */
 function fold(sql: Sql, checksum: Checksum, directory: DeleteDirectory, delta: DeleteSet): Omit<DeleteDirectory, "hashes"> {
   const shards: DeleteShard[] = [];

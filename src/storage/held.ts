@@ -30,3 +30,8 @@ export function insertHeld(sql: Sql, checksum: Checksum, row: number, atMs: numb
 export function deleteHeld(sql: Sql, rows: readonly number[]): void {
   for (const row of rows) sql.exec(`DELETE FROM room_held WHERE row = ?`, row);
 }
+
+/** A held row's bytes, unchecked, for setting it aside. */
+export function readHeldRaw(sql: Sql, row: number): Uint8Array | null {
+  return sql.exec<{ data: Uint8Array }>(`SELECT data FROM room_held WHERE row = ?`, row)[0]?.data ?? null;
+}

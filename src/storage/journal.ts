@@ -9,6 +9,7 @@
  */
 import { ByteReader, ByteWriter } from "../update/varint.ts";
 import { type DeleteSet, decodeDeleteSet, encodeDeleteSet } from "../update/delete-set.ts";
+import { withDeletes } from "../update/news.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import type { ClientRange } from "./clock-index.ts";
 import { DamagedRowError } from "./damage.ts";
@@ -135,4 +136,17 @@ export function readRow(sql: Sql, slot: number, seq: number, checksum: Checksum)
   } catch (cause) {
     throw new DamagedRowError({ kind: "journal", slot }, "row-unreadable", { cause });
   }
+}
+
+/** The stored data of a row, unchecked, for setting it aside; null when the row is gone. */
+export function readRowRaw(sql: Sql, slot: number): Uint8Array | null {
+  return sql.exec<{ data: Uint8Array }>(`SELECT data FROM room_journal WHERE slot = ?`, slot)[0]?.data ?? null;
+}
+
+/** Puts a row without structs where one was lost, so that the sequence has no gap. Deletions that are still known stay. */
+export function emptyRow(sql: Sql, checksum: Checksum, row: { slot: number; seq: number; atMs: number; deletes: DeleteSet }): JournalRowSummary {
+  const data = encodeRowData(row.deletes.isEmpty ? [] : [withDeletes(null, row.deletes)]);
+  const summary = encodeRowSummary([], row.deletes, checksum);
+  appendRow(sql, { slot: row.slot, seq: row.seq, atMs: row.atMs, sum: checksum(data), summary, data });
+  return { slot: row.slot, seq: row.seq, atMs: row.atMs, byteLength: data.byteLength, ranges: [], deletes: row.deletes };
 }

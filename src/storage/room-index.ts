@@ -4,12 +4,14 @@
  *
  * Bytes: var-uints throughout. format (1) · absorbed seq · next chunk id · next delete row · chunk count, then per chunk: id, part count, byte length, CRC-32,
  * deleted clocks since its rewrite, run count, then per run: client, clock, end - clock, struct count, byte length (offsets follow, runs lie back to back) ·
- * delete delta bytes · shard count, then per shard: row, first client, continues (0 or 1), byte length, range count · hash count, then per client: client, hash.
+ * delete delta bytes · shard count, then per shard: row, first client, continues (0 or 1), byte length, range count · hash count, then per client: client, hash · lost
+ * range count, then per range: client, first clock, clocks · lost unknown (0 or 1).
  */
 import { ByteReader, ByteWriter } from "../update/varint.ts";
 import type { ChunkRun } from "../update/chunk.ts";
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
+import type { ClientRange } from "./clock-index.ts";
 import { DamagedRowError } from "./damage.ts";
 
 const FORMAT = 1;
@@ -49,6 +51,10 @@ export interface RoomIndex {
   readonly shards: readonly DeleteShard[];
   /** Per client with deletions: hash of its canonical ranges, base and delta together, journal left out. */
   readonly hashes: ReadonlyMap<number, number>;
+  /** Clocks whose row was damaged and set aside. Those that a client has brought back since are no longer missing. */
+  readonly lost: readonly ClientRange[];
+  /** A row was lost that may have held anything (a missing journal row, a delete shard): until a client that has everything has answered. */
+  readonly lostUnknown: boolean;
 }
 
 export const EMPTY_INDEX: RoomIndex = {
@@ -59,6 +65,8 @@ export const EMPTY_INDEX: RoomIndex = {
   deltaBytes: 0,
   shards: [],
   hashes: new Map(),
+  lost: [],
+  lostUnknown: false,
 };
 
 /** Bytes of the index as stored. */
@@ -98,6 +106,13 @@ export function encodeIndex(index: RoomIndex): Uint8Array {
     out.varUint(client);
     out.varUint(hash);
   }
+  out.varUint(index.lost.length);
+  for (const range of index.lost) {
+    out.varUint(range.client);
+    out.varUint(range.from);
+    out.varUint(range.to - range.from);
+  }
+  out.varUint(index.lostUnknown ? 1 : 0);
   return out.finish();
 }
 
@@ -144,8 +159,15 @@ export function decodeIndex(bytes: Uint8Array): RoomIndex {
     }
     const hashes = new Map<number, number>();
     for (let left = input.varUint(); left > 0; left--) hashes.set(input.varUint(), input.varUint());
+    const lost: ClientRange[] = [];
+    for (let left = input.varUint(); left > 0; left--) {
+      const client = input.varUint();
+      const from = input.varUint();
+      lost.push({ client, from, to: from + input.varUint() });
+    }
+    const lostUnknown = input.varUint() === 1;
     if (input.left > 0) throw new RangeError(`${input.left} bytes after the index`);
-    return { absorbed, nextChunkId, nextDeleteRow, chunks, deltaBytes, shards, hashes };
+    return { absorbed, nextChunkId, nextDeleteRow, chunks, deltaBytes, shards, hashes, lost, lostUnknown };
   } catch (cause) {
     throw damaged(cause);
   }

@@ -12,13 +12,14 @@ import type { Source } from "../update/chunk.ts";
 import { DeleteSet, union } from "../update/delete-set.ts";
 import { rewriteSteps } from "../update/rewrite.ts";
 import { ClockIndex, type ClientRange } from "./clock-index.ts";
-import { dropChunksExcept, readChunk, writeChunk } from "./chunk-store.ts";
+import { dropChunksExcept, readChunk, readChunkRaw, writeChunk } from "./chunk-store.ts";
 import type { DamagedRowError } from "./damage.ts";
-import { absorbDeletes, readDeletes } from "./delete-store.ts";
-import { type JournalRowSummary, appendRow, encodeRowData, encodeRowSummary, readJournal, readRow } from "./journal.ts";
+import { absorbDeletes, readDeletes, readDeletesRaw, withoutDeleteRow } from "./delete-store.ts";
+import { type DamagedRow, keepDamaged, listDamaged } from "./damaged-rows.ts";
+import { type JournalRowSummary, appendRow, emptyRow, encodeRowData, encodeRowSummary, readJournal, readRow, readRowRaw } from "./journal.ts";
 import { type ChunkEntry, EMPTY_INDEX, type RoomIndex, readIndex, writeIndex } from "./room-index.ts";
 import { migrate, readSchemaVersion } from "./schema.ts";
-import { type HeldRow, deleteHeld, insertHeld, readHeld } from "./held.ts";
+import { type HeldRow, deleteHeld, insertHeld, readHeld, readHeldRaw } from "./held.ts";
 
 /** What one commit window brings to disk. */
 export interface CommitBatch {
@@ -55,6 +56,8 @@ export class VaultStore {
   #journalDeletes = DeleteSet.empty;
   #schemaReady = false;
   #held: HeldRow[] = [];
+  /** Journal rows that were missing at open, to be filled with empty ones. */
+  #gaps: readonly number[] = [];
 
   constructor(sql: Sql, checksum: Checksum) {
     this.#sql = sql;
@@ -72,16 +75,106 @@ export class VaultStore {
     this.#clocks = new ClockIndex();
     this.#journalDeletes = DeleteSet.empty;
     this.#held = [];
+    this.#gaps = [];
     if (!this.#schemaReady) return { gaps: [], damaged: [] };
     this.#index = readIndex(this.#sql, this.#checksum);
     const journal = readJournal(this.#sql, this.#index.absorbed, this.#checksum);
     this.#journal = [...journal.rows];
-    for (const chunk of this.#index.chunks) for (const run of chunk.runs) this.#clocks.add(run.client, run.clock, run.end);
-    for (const row of this.#journal) for (const range of row.ranges) this.#clocks.add(range.client, range.from, range.to);
-    this.#journalDeletes = union(...this.#journal.map((row) => row.deletes));
+    this.#gaps = journal.gaps;
+    this.#recount();
     const held = readHeld(this.#sql, this.#checksum);
     this.#held = held.rows;
     return { gaps: journal.gaps, damaged: [...journal.damaged, ...held.damaged] };
+  }
+
+  /** Derives clocks and journal deletions from index and journal. */
+  #recount(): void {
+    this.#clocks = new ClockIndex();
+    for (const chunk of this.#index.chunks) for (const run of chunk.runs) this.#clocks.add(run.client, run.clock, run.end);
+    for (const row of this.#journal) for (const range of row.ranges) this.#clocks.add(range.client, range.from, range.to);
+    this.#journalDeletes = union(...this.#journal.map((row) => row.deletes));
+  }
+
+  /** What was lost to damage and not brought back yet, as far as it is known by name. */
+  get lost(): ClientRange[] {
+    return this.#index.lost.filter((range) => !this.#clocks.has(range.client, range.from, range.to));
+  }
+
+  /** Whether something may be missing that nobody can name. */
+  get lostUnknown(): boolean {
+    return this.#index.lostUnknown || this.#gaps.length > 0;
+  }
+
+  /** A client that has everything has answered: whatever was missing without a name is here now. Kept with the next index. */
+  unknownHealed(): void {
+    this.#gaps = [];
+    this.#index = { ...this.#index, lostUnknown: false, lost: this.lost };
+  }
+
+  /**
+   * Sets damaged rows aside: keeps their bytes in `room_damaged`, takes their clocks out of the state vector and notes them as lost. One transaction.
+   * @throws {DamagedRowError} when it is the index: then the room stays unreadable and nothing is touched.
+   */
+  setAside(damaged: readonly DamagedRowError[], atMs: number): void {
+    let index: RoomIndex = { ...this.#index, lost: this.lost, lostUnknown: this.lostUnknown };
+    let journal = this.#journal;
+    const heldGone: number[] = [];
+    this.#sql.transaction(() => {
+      for (const error of damaged) {
+        const { origin } = error;
+        const keep = (data: Uint8Array): void => keepDamaged(this.#sql, atMs, error, data);
+        switch (origin.kind) {
+          case "index":
+            throw error;
+          case "chunk": {
+            const entry = index.chunks.find((chunk) => chunk.id === origin.id);
+            if (entry === undefined) break;
+            for (const part of readChunkRaw(this.#sql, entry.id, entry.parts)) keep(part);
+            const lost = entry.runs.map((run) => ({ client: run.client, from: run.clock, to: run.end }));
+            index = { ...index, chunks: index.chunks.filter((chunk) => chunk !== entry), lost: [...index.lost, ...lost] };
+            break;
+          }
+          case "journal": {
+            const stored = readRowRaw(this.#sql, origin.slot);
+            if (stored !== null) keep(stored);
+            const summary = journal.find((row) => row.slot === origin.slot);
+            // With its summary intact we know what was in it, and keep its deletions; else it may have held anything.
+            const deletes = summary?.deletes ?? DeleteSet.empty;
+            const seq = index.absorbed + origin.slot;
+            const row = emptyRow(this.#sql, this.#checksum, { slot: origin.slot, seq, atMs, deletes });
+            journal = [...journal.filter((other) => other.slot !== origin.slot), row].sort((a, b) => a.slot - b.slot);
+            index = { ...index, lost: [...index.lost, ...(summary?.ranges ?? [])], lostUnknown: index.lostUnknown || summary === undefined };
+            break;
+          }
+          case "deletes": {
+            const stored = readDeletesRaw(this.#sql, origin.row);
+            if (stored !== null) keep(stored);
+            index = { ...index, ...withoutDeleteRow(this.#sql, index, origin.row), lostUnknown: true };
+            break;
+          }
+          case "held":
+            keep(readHeldRaw(this.#sql, origin.row) ?? new Uint8Array());
+            deleteHeld(this.#sql, [origin.row]);
+            heldGone.push(origin.row);
+            break;
+        }
+      }
+      for (const seq of this.#gaps) {
+        journal = [...journal, emptyRow(this.#sql, this.#checksum, { slot: seq - index.absorbed, seq, atMs, deletes: DeleteSet.empty })];
+      }
+      journal.sort((a, b) => a.slot - b.slot);
+      writeIndex(this.#sql, this.#checksum, index);
+    });
+    this.#index = index;
+    this.#journal = journal;
+    this.#gaps = [];
+    this.#forgetHeld(heldGone);
+    this.#recount();
+  }
+
+  /** Rows set aside so far, newest first, without their bytes. */
+  damagedRows(): DamagedRow[] {
+    return this.#schemaReady ? listDamaged(this.#sql) : [];
   }
 
   /** Durable clocks. */
@@ -214,6 +307,8 @@ export class VaultStore {
       published = {
         // First, because it may hand back the whole old index when nothing was deleted.
         ...absorbDeletes(this.#sql, this.#checksum, index, added, deletes),
+        lost: this.lost,
+        lostUnknown: this.lostUnknown,
         absorbed: this.head,
         nextChunkId,
         chunks: [...kept.map((chunk) => withDeletions(chunk, added)), ...entries],
@@ -331,10 +426,9 @@ export class VaultStore {
 function withDeletions(chunk: ChunkEntry, added: DeleteSet): ChunkEntry {
   let deletedClocks = chunk.deletedClocks;
   for (const run of chunk.runs) {
-    const first = added.overlap(run.client, run.clock, run.end);
-    if (first < 0) continue;
-    const ranges = added.ranges(run.client)!;
-    for (let at = first * 2; at < ranges.length && ranges[at]! < run.end; at += 2) {
+    const ranges = added.ranges(run.client);
+    if (ranges === undefined) continue;
+    for (let at = added.overlap(run.client, run.clock, run.end) * 2; at < ranges.length && ranges[at]! < run.end; at += 2) {
       deletedClocks += Math.min(ranges[at + 1]!, run.end) - Math.max(ranges[at]!, run.clock);
     }
   }

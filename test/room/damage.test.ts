@@ -1,0 +1,121 @@
+import { describe, expect, it } from "vitest";
+import * as Y from "yjs";
+import { DocClient, holds } from "../kit/doc-client.ts";
+import { TestRoom } from "../kit/test-room.ts";
+
+/** A room with two chunks or more, a journal, deletions, and a client that has it all. */
+function filledRoom(): { room: TestRoom; writer: DocClient } {
+  const room = new TestRoom();
+  const writer = new DocClient();
+  room.connect(writer);
+  room.settle();
+  for (let i = 0; i < 1_500; i++) {
+    const text = writer.doc.getText(`note ${i % 40}`);
+    text.insert(Math.floor(text.length / 2), `line ${i} ${String(i).repeat(150)}\n`);
+    if (i % 5 === 0) text.delete(0, 20);
+    if (i % 20 === 0) room.pass(1_100);
+  }
+  room.pass(2_000);
+  expect(room.look((r) => r.store.index.chunks.length)).toBeGreaterThan(1);
+  expect(room.look((r) => r.store.journal.length)).toBeGreaterThan(1);
+  return { room, writer };
+}
+
+function corrupt(room: TestRoom, sql: string): void {
+  room.sql.inner.database.exec(sql);
+}
+
+/** Flips one byte in the middle of a stored BLOB. */
+const FLIP = "CAST(substr(data, 1, length(data) / 2) || x'ff' || substr(data, length(data) / 2 + 2) AS BLOB)";
+
+/** The contract of every kind of damage: an empty client waits or is closed with a retryable code, the owner heals the room by ordinary sync, then everybody is served. */
+function healsFrom(damage: string): void {
+  const { room, writer } = filledRoom();
+  room.disconnect(writer);
+  room.pass(2_000);
+  corrupt(room, damage);
+  room.kill();
+
+  const empty = new DocClient();
+  room.connect(empty, { door: "sync", text: false });
+  room.settle();
+  expect(empty.answers).toBe(0);
+  expect(empty.denials.length).toBeGreaterThan(0);
+  expect(empty.peer.closed?.code).toBe(4510);
+  expect(room.look((r) => r.store.lost.length + (r.store.lostUnknown ? 1 : 0))).toBeGreaterThan(0);
+
+  const waiting = new DocClient(writer.doc);
+  room.connect(waiting);
+  room.pass(2_000);
+  expect(waiting.peer.closed).toBe(null);
+  expect(waiting.answers).toBe(1);
+  expect(room.look((r) => [r.store.lost, r.store.lostUnknown, r.stats.healed])).toEqual([[], false, 1]);
+  expect(waiting.receipts.at(-1)?.durableFrames).toBe(waiting.sent.length);
+
+  const fresh = new DocClient();
+  room.connect(fresh);
+  room.settle();
+  expect(fresh.answers).toBe(1);
+  expect(holds(fresh.doc, Y.encodeStateAsUpdate(writer.doc))).toBe(true);
+  expect(Y.equalSnapshots(Y.snapshot(fresh.doc), Y.snapshot(writer.doc))).toBe(true);
+
+  room.look((r) => r.compact());
+  room.kill();
+  const later = new DocClient();
+  room.connect(later);
+  room.settle();
+  expect(Y.equalSnapshots(Y.snapshot(later.doc), Y.snapshot(writer.doc))).toBe(true);
+}
+
+describe("damage", () => {
+  it("[DG3] heals from a chunk that fails its checksum", () => healsFrom(`UPDATE room_chunk SET data = ${FLIP} WHERE row = (SELECT min(row) FROM room_chunk)`));
+  it("[DG3] heals from the last chunk failing its checksum", () => healsFrom(`UPDATE room_chunk SET data = ${FLIP} WHERE row = (SELECT max(row) FROM room_chunk)`));
+  it("[DG3] heals from a chunk whose row is missing", () => healsFrom(`DELETE FROM room_chunk WHERE row = (SELECT min(row) FROM room_chunk)`));
+  it("[DG3] heals from a journal row whose updates fail their checksum", () => healsFrom(`UPDATE room_journal SET data = ${FLIP} WHERE slot = 1`));
+  it("[DG3] heals from a journal row whose summary fails its checksum", () => healsFrom(`UPDATE room_journal SET summary = x'0102030405060708' WHERE slot = 1`));
+  it("[DG3] heals from a gap in the journal's sequence", () => healsFrom(`DELETE FROM room_journal WHERE slot = 1`));
+  it("[DG3] heals from a lost delete row", () => healsFrom(`UPDATE room_deletes SET data = ${FLIP} WHERE row = 1`));
+
+  it("[DG4] refuses everybody over an index that cannot be read, and touches nothing", () => {
+    const { room, writer } = filledRoom();
+    room.disconnect(writer);
+    corrupt(room, `UPDATE room_index SET data = ${FLIP}`);
+    room.kill();
+    const rows = room.sql.rowsWritten;
+    const client = new DocClient();
+    room.connect(client);
+    room.settle();
+    expect(client.peer.closed?.code).toBe(4507);
+    expect(client.answers).toBe(0);
+    expect(room.sql.rowsWritten).toBe(rows);
+    expect(room.look((r) => r.health.kind)).toBe("unreadable");
+  });
+
+  it("[DG5] lets those who have everything go on while a chunk is missing", () => {
+    const { room, writer } = filledRoom();
+    const second = new DocClient();
+    room.connect(second);
+    room.settle();
+    corrupt(room, `UPDATE room_chunk SET data = ${FLIP} WHERE row = (SELECT min(row) FROM room_chunk)`);
+    const empty = new DocClient();
+    room.connect(empty);
+    room.settle();
+    // The two that have it are asked at once, and answer: the joiner is served after all.
+    expect(empty.answers).toBe(1);
+    expect(empty.peer.closed).toBe(null);
+    writer.doc.getText("note 0").insert(0, "still here ");
+    room.pass(2_000);
+    expect(second.doc.getText("note 0").toString()).toContain("still here");
+    expect(empty.doc.getText("note 0").toString()).toContain("still here");
+  });
+
+  it("[DG6] refuses an empty document over the storage of an older server", () => {
+    const room = new TestRoom();
+    room.foreign = "key-value document:checkpoint";
+    const client = new DocClient();
+    room.connect(client);
+    room.settle();
+    expect(client.peer.closed?.code).toBe(4507);
+    expect(client.texts.join()).toContain("yaos/degraded");
+  });
+});
