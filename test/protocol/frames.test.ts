@@ -88,6 +88,8 @@ test.each([
 
 test("limits of size are checked on the frame", () => {
   expect(refusal(new Uint8Array(LIMITS.maxFrameBytes + 1))).toBe("frame-too-large");
+  // Malformed as well: the limit comes first.
+  expect(refusal(new Uint8Array(LIMITS.maxFrameBytes + 1).fill(0xff))).toBe("frame-too-large");
   expect(refusal(syncStep1Frame(new Uint8Array(LIMITS.maxStateVectorBytes + 1)))).toBe("state-vector-too-large");
   expect(refusal(awarenessFrame(new Uint8Array(LIMITS.maxAwarenessBytes + 8)))).toBe("awareness-too-large");
   expect(refusal(syncStep1Frame(new Uint8Array(LIMITS.maxStateVectorBytes)))).toBe("accepted");

@@ -1,0 +1,107 @@
+import { describe, expect, it } from "vitest";
+import { LIMITS } from "../../src/limits.ts";
+import { DocClient } from "../kit/doc-client.ts";
+import { TestRoom } from "../kit/test-room.ts";
+
+/** Chunks cannot be written from now on; journal rows can. */
+const BREAK_CHUNKS = `CREATE TRIGGER broken BEFORE INSERT ON room_chunk BEGIN SELECT RAISE(ABORT, 'no room for chunks'); END`;
+
+function database(room: TestRoom, sql: string): void {
+  room.sql.inner.database.exec(sql);
+}
+
+function rows<Row>(room: TestRoom, sql: string): Row[] {
+  return room.sql.inner.database.prepare(sql).all() as Row[];
+}
+
+/** Enough text for one checkpoint, over several commits. */
+function fill(room: TestRoom, client: DocClient, label: string): void {
+  const text = client.doc.getText("t");
+  for (let written = 0; written <= LIMITS.checkpointJournalBytes; written += 50_000) {
+    text.insert(text.length, `${label} ${"x".repeat(50_000)}`);
+    room.pass(1_100);
+  }
+}
+
+function connected(room: TestRoom): DocClient {
+  const client = new DocClient();
+  room.connect(client);
+  room.pass(2_000);
+  return client;
+}
+
+describe("checkpoints", () => {
+  it("[CP5] three failures open the breaker, edits go on being committed, an admin closes it", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    a.doc.getText("t").insert(0, "start ");
+    room.pass(2_000);
+    database(room, BREAK_CHUNKS);
+    fill(room, a, "broken");
+    const head = room.look((r) => r.store.head);
+    for (let i = 0; i < 6; i++) {
+      a.doc.getText("t").insert(0, `${i}`);
+      room.pass(1_100);
+    }
+    expect(room.look((r) => [r.keeper.isOpen, r.keeper.totals.failures, r.keeper.totals.checkpoints])).toEqual([true, LIMITS.checkpointBreakerFailures, 0]);
+    expect(room.look((r) => [r.health.kind, r.store.head])).toEqual(["healthy", head + 6]);
+    expect(a.durableFrames).toBe(a.sent.length);
+    expect(() => room.look((r) => r.compact())).toThrow(/no room for chunks/);
+
+    database(room, "DROP TRIGGER broken");
+    room.look((r) => r.compact());
+    expect(room.look((r) => [r.keeper.isOpen, r.keeper.totals.checkpoints])).toEqual([false, 1]);
+    room.kill();
+    expect(connected(room).doc.getText("t").toString()).toBe(a.doc.getText("t").toString());
+  });
+
+  it("[CP1] [JN4] sequence numbers go on over checkpoints and restarts, and the journal is empty after one", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    let last = 0;
+    for (let round = 0; round < 3; round++) {
+      a.doc.getText("t").insert(0, `round ${round} `);
+      a.doc.getText("t").delete(2, 1);
+      room.pass(2_000);
+      const head = room.look((r) => r.store.head);
+      expect(head).toBe(last + 1);
+      room.look((r) => r.compact());
+      expect(room.look((r) => [r.store.head, r.store.index.absorbed, r.store.journal.length])).toEqual([head, head, 0]);
+      room.kill();
+      expect(room.look((r) => [r.store.head, r.store.journal.length])).toEqual([head, 0]);
+      room.connect(a);
+      room.pass(2_000);
+      last = room.look((r) => r.store.head);
+      expect(last).toBe(head);
+    }
+    expect(connected(room).doc.getText("t").toString()).toBe(a.doc.getText("t").toString());
+  });
+
+  it("[CP2] chunks stand in causal order, and only those the index names are stored", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    for (let round = 0; round < 8; round++) fill(room, a, `round ${round}`);
+    const { chunks, stored } = room.look((r) => ({
+      chunks: r.store.index.chunks,
+      stored: rows<{ count: number }>(room, "SELECT count(*) AS count FROM room_chunk")[0]!.count,
+    }));
+    expect(chunks.length).toBeGreaterThan(2);
+    expect(stored).toBe(chunks.reduce((sum, chunk) => sum + chunk.parts, 0));
+    const clocks = chunks.flatMap((chunk) => chunk.runs.filter((run) => run.client === a.doc.clientID).map((run) => run.clock));
+    expect(clocks).toEqual(clocks.toSorted((x, y) => x - y));
+  });
+
+  it("[JN5] a journal row is not believed when only the checksum of its summary differs", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    a.doc.getText("t").insert(0, "written");
+    room.pass(2_000);
+    room.disconnect(a);
+    const [row] = rows<{ summary: Uint8Array }>(room, "SELECT summary FROM room_journal WHERE slot = 1");
+    const summary = row!.summary.slice();
+    summary[summary.length - 1]! ^= 1;
+    room.sql.inner.database.prepare("UPDATE room_journal SET summary = ? WHERE slot = 1").run(summary);
+    room.kill();
+    expect(room.look((r) => r.store.damagedRows().length)).toBe(1);
+  });
+});

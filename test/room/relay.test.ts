@@ -1,0 +1,145 @@
+import * as decoding from "lib0/decoding";
+import * as encoding from "lib0/encoding";
+import { describe, expect, it } from "vitest";
+import { Awareness, encodeAwarenessUpdate } from "y-protocols/awareness";
+import * as Y from "yjs";
+import { LIMITS } from "../../src/limits.ts";
+import { DocClient } from "../kit/doc-client.ts";
+import { TestRoom } from "../kit/test-room.ts";
+
+const STOCK = { door: "sync", text: false } as const;
+
+/** A client that was answered and says nothing more. */
+function connected(room: TestRoom): DocClient {
+  const client = new DocClient();
+  room.connect(client);
+  room.pass(2_000);
+  return client;
+}
+
+function updateFrame(update: Uint8Array): Uint8Array {
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, 0);
+  encoding.writeVarUint(encoder, 2);
+  encoding.writeVarUint8Array(encoder, update);
+  return encoding.toUint8Array(encoder);
+}
+
+function awarenessFrame(payload: Uint8Array): Uint8Array {
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, 1);
+  encoding.writeVarUint8Array(encoder, payload);
+  return encoding.toUint8Array(encoder);
+}
+
+function outerTypes(frames: readonly Uint8Array[]): number[] {
+  return frames.map((frame) => decoding.readVarUint(decoding.createDecoder(frame)));
+}
+
+/** Updates of a document nobody's client stands for. */
+function strangersEdits(edit: (text: Y.Text) => void): Uint8Array[] {
+  const doc = new Y.Doc();
+  doc.clientID = 77;
+  const updates: Uint8Array[] = [];
+  doc.on("update", (update: Uint8Array) => updates.push(update));
+  edit(doc.getText("t"));
+  return updates;
+}
+
+describe("relay", () => {
+  it("[SY2] a session that has not asked yet gets no relay", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    const silent = new DocClient();
+    room.connect(silent, STOCK);
+    silent.outbox.length = 0;
+    silent.peer.take();
+    a.doc.getText("t").insert(0, "too early");
+    room.pass(2_000);
+    expect(silent.relayed).toBe(0);
+    expect(silent.doc.getText("t").length).toBe(0);
+  });
+
+  it("[SY4] deletions made offline reach the others, with and without new text beside them", () => {
+    const room = new TestRoom();
+    const [a, b] = [connected(room), connected(room)];
+    a.doc.getText("t").insert(0, "one two three");
+    room.pass(2_000);
+    for (const insert of ["", "four "]) {
+      room.disconnect(a);
+      a.doc.getText("t").delete(0, 4);
+      a.doc.getText("t").insert(0, insert);
+      room.connect(a);
+      room.settle();
+      expect(b.doc.getText("t").toString()).toBe(a.doc.getText("t").toString());
+      room.pass(2_000);
+    }
+    room.kill();
+    expect(connected(room).doc.getText("t").toString()).toBe("four three");
+  });
+
+  it("[SY4] deletions by a client that deleted before the last checkpoint are news", () => {
+    const room = new TestRoom();
+    const [a, b] = [connected(room), connected(room)];
+    a.doc.getText("t").insert(0, "abcdef");
+    a.doc.getText("t").delete(0, 1);
+    room.pass(2_000);
+    room.look((r) => r.compact());
+    expect(room.look((r) => r.store.journal.length)).toBe(0);
+    a.doc.getText("t").delete(0, 1);
+    room.pass(2_000);
+    expect(b.doc.getText("t").toString()).toBe("cdef");
+    room.kill();
+    expect(connected(room).doc.getText("t").toString()).toBe("cdef");
+  });
+
+  it("[SY5] what lies behind a gap is stored, asked for, neither relayed nor served, and placed when the gap closes", () => {
+    const room = new TestRoom();
+    const [a, b] = [connected(room), connected(room)];
+    const [first, second, third] = strangersEdits((text) => {
+      text.insert(0, "one ");
+      text.insert(4, "two ");
+      text.insert(8, "three");
+    });
+    b.peer.take();
+    room.turn((r) => r.receive(a.peer, updateFrame(third!)));
+    room.turn((r) => r.receive(a.peer, updateFrame(second!)));
+    expect(b.peer.takeBinary()).toEqual([]);
+    expect(outerTypes(a.peer.takeBinary())).toContain(0);
+    room.timers.advance(2_000);
+    expect(room.look((r) => r.store.held.length)).toBe(2);
+    expect(room.look((r) => r.store.clocks.vector.get(77))).toBeUndefined();
+    const joiner = connected(room);
+    expect(joiner.doc.store.pendingStructs).toBeNull();
+    expect(joiner.doc.getText("t").length).toBe(0);
+
+    room.kill();
+    const [again, reader] = [connected(room), connected(room)];
+    room.turn((r) => r.receive(again.peer, updateFrame(first!)));
+    room.pass(2_000);
+    expect(reader.doc.getText("t").toString()).toBe("one two three");
+    expect(room.look((r) => r.store.held.length)).toBe(0);
+    room.kill();
+    expect(connected(room).doc.getText("t").toString()).toBe("one two three");
+  });
+
+  it("[AW4] a client's own presence comes back to it only after a long silence", () => {
+    const room = new TestRoom();
+    const a = new DocClient();
+    room.connect(a, STOCK);
+    room.settle();
+    const awareness = new Awareness(new Y.Doc());
+    const renew = (): number[] => {
+      awareness.setLocalState({ name: "a" });
+      a.peer.take();
+      const frame = awarenessFrame(encodeAwarenessUpdate(awareness, [awareness.clientID]));
+      room.turn((r) => r.receive(a.peer, frame));
+      return outerTypes(a.peer.takeBinary());
+    };
+    expect(renew()).toEqual([]);
+    room.timers.advance(LIMITS.awarenessEchoSilenceMs);
+    expect(renew()).toEqual([1]);
+    expect(renew()).toEqual([]);
+    awareness.destroy();
+  });
+});
