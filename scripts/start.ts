@@ -1,11 +1,12 @@
 /**
  * `npm start`: serves the built Worker under workerd with its data on disk. Environment: `PORT`, `HOST`, `YAOS_DATA_DIR`,
  * `YAOS_BUNDLE_DIR` (skips the build), and the Worker's own variables. Needs no account and no network.
+ * The npm script says `exec` because npm passes SIGTERM to its shell only: without it the shell would die and leave us.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { addressOf, assertListenable, urlHost } from "./host/address.ts";
-import { buildWorker } from "./host/build.ts";
+import { buildWorker, endBundler } from "./host/build.ts";
 import { HostError } from "./host/host-error.ts";
 import { lockDataDir } from "./host/lock.ts";
 import { readSettings } from "./host/settings.ts";
@@ -47,7 +48,10 @@ async function serve(): Promise<void> {
   try {
     await assertListenable(settings.host, settings.port);
     const bundleDir = settings.bundleDir ?? join(projectDir, "dist");
-    if (settings.bundleDir === undefined) await buildWorker({ entry: join(projectDir, identity.main), outDir: bundleDir });
+    if (settings.bundleDir === undefined) {
+      await buildWorker({ entry: join(projectDir, identity.main), outDir: bundleDir });
+      await endBundler();
+    }
 
     const token = settings.variables["SYNC_TOKEN"]?.trim() ?? keptToken(settings.dataDir);
     const variables = { ...settings.variables, SYNC_TOKEN: token };

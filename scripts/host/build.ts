@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { build } from "esbuild";
+import { build, stop } from "esbuild";
 import { HostError } from "./host-error.ts";
 
 /** File name of the bundled Worker inside a bundle directory. */
@@ -31,4 +31,9 @@ export async function buildWorker(options: { entry: string; outDir: string }): P
   } catch (cause) {
     throw new HostError("Cannot bundle the Worker: see the messages above", { cause });
   }
+}
+
+/** Ends esbuild's helper process, which otherwise stays as long as we do. No build may be under way. */
+export async function endBundler(): Promise<void> {
+  await stop();
 }

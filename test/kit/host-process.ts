@@ -13,6 +13,8 @@ export interface StartHostOptions {
   readonly dataDir: string;
   /** Added to a clean environment; `undefined` takes a default away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Starts it as people do, `npm start`; the process is then npm. */
+  readonly viaNpm?: boolean;
 }
 
 export interface HostProcess {
@@ -21,11 +23,13 @@ export interface HostProcess {
   readonly wsUrl: string;
   readonly token: string;
   readonly port: number;
-  /** The launcher; also the number of its process group. */
+  /** The launcher, or npm above it; also the number of its process group. */
   readonly pid: number;
   readonly workerdPid: number;
   /** How the launcher ended: exit code or signal. */
   readonly ended: Promise<number | NodeJS.Signals>;
+  /** Resolves when every process that holds the launcher's output has ended: workerd, and the launcher below npm. */
+  readonly allClosed: Promise<void>;
   /** SIGKILL for launcher and workerd at once; resolves when both are gone. */
   kill9Group(): Promise<void>;
   /** SIGTERM for the launcher; resolves with how it ended. */
@@ -57,7 +61,8 @@ const started = new Set<ChildProcess>();
  * @throws {HostEndedError} when it ends instead.
  */
 export async function startHost(options: StartHostOptions): Promise<HostProcess> {
-  const child = spawn(process.execPath, [join(projectDir, "scripts/start.ts")], {
+  const [program, args] = options.viaNpm === true ? ["npm", ["start"]] : [process.execPath, [join(projectDir, "scripts/start.ts")]];
+  const child = spawn(program, args, {
     cwd: projectDir,
     detached: true, // a group of its own, so that a test can kill exactly this server
     stdio: ["ignore", "pipe", "pipe"],
@@ -102,6 +107,7 @@ export async function startHost(options: StartHostOptions): Promise<HostProcess>
     pid,
     workerdPid: lock.workerdPid,
     ended,
+    allClosed: closed.then(() => {}),
     kill9Group: async () => {
       killGroup(pid);
       await closed;

@@ -135,6 +135,17 @@ describe("how it ends", () => {
     expect(existsSync(join(dataDir, "lock.json"))).toBe(false);
   });
 
+  it("ends with npm start when that gets SIGTERM", async () => {
+    const host = await startHost({ dataDir, viaNpm: true, env: { YAOS_BUNDLE_DIR: undefined } });
+    const socket = await openSocket(host, "npm");
+    const socketClosed = closeOf(socket);
+    host.signal("SIGTERM");
+    await host.allClosed;
+    await socketClosed;
+    expect(isAlive(host.workerdPid)).toBe(false);
+    expect(existsSync(join(dataDir, "lock.json"))).toBe(false);
+  });
+
   it("ends with an error when workerd dies", async () => {
     const host = await startHost({ dataDir });
     process.kill(host.workerdPid, "SIGKILL");
