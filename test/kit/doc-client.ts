@@ -31,6 +31,8 @@ export class DocClient {
   syncBytes = 0;
   relayed = 0;
   online = false;
+  /** Receipts of earlier connections: their numbers mean nothing on this one. */
+  #receiptsBefore = 0;
 
   constructor(doc: Y.Doc = new Y.Doc()) {
     this.doc = doc;
@@ -43,6 +45,7 @@ export class DocClient {
   open(): void {
     this.peer = new FakePeer();
     this.sent = [];
+    this.#receiptsBefore = this.receipts.length;
     this.online = true;
     const encoder = encoding.createEncoder();
     encoding.writeVarUint(encoder, 0);
@@ -96,9 +99,14 @@ export class DocClient {
     }
   }
 
+  /** How many frames of this connection its last receipt calls durable. */
+  get durableFrames(): number {
+    return this.receipts.length > this.#receiptsBefore ? this.receipts.at(-1)!.durableFrames : 0;
+  }
+
   /** What the last receipt of this connection promises: the updates it covers. */
   promised(): Uint8Array[] {
-    return this.sent.slice(0, this.receipts.at(-1)?.durableFrames ?? 0);
+    return this.sent.slice(0, this.durableFrames);
   }
 }
 

@@ -62,6 +62,11 @@ export class TestRoom {
 
   #noteEnds = false;
 
+  /** Whether the note outside the object says that a commit is under way, or was when the instance died. */
+  get noteStands(): boolean {
+    return this.#commitUnderWay;
+  }
+
   /** Runs one event. Returns false when the instance died in it. */
   turn(event: (room: Room) => void): boolean {
     const queued = new Map([...this.#open].map((peer) => [peer, peer.sent.length]));
