@@ -1,0 +1,304 @@
+/**
+ * What the room expects of the vault store, on whichever `Sql`. Documents are the judge: what is committed, moved into chunks and compacted must load as the
+ * document it came from. Runtime-neutral: the same file runs in Node and inside workerd.
+ */
+import { describe, expect, it } from "vitest";
+import * as Y from "yjs";
+import type { Checksum, Sql } from "../../src/ports.ts";
+import { CommitWindow } from "../../src/room/commit-window.ts";
+import { Ingest } from "../../src/room/ingest.ts";
+import { SCHEMA_VERSION, migrate, readSchemaVersion } from "../../src/storage/schema.ts";
+import { type CommitBatch, type StepReport, VaultStore } from "../../src/storage/vault-store.ts";
+import { planFrame } from "../../src/update/assemble.ts";
+import { DeleteSet, encodeDeleteSet } from "../../src/update/delete-set.ts";
+import type { SqlFactory } from "./sql-contract.ts";
+
+const AT_MS = 1_767_225_600_000;
+
+/** A store with what the room puts before it, minus sockets and time. */
+class Vault {
+  readonly store: VaultStore;
+  readonly window = new CommitWindow();
+  readonly #ingest: Ingest;
+  readonly #sql: Sql;
+  readonly #checksum: Checksum;
+
+  constructor(sql: Sql, checksum: Checksum) {
+    this.#sql = sql;
+    this.#checksum = checksum;
+    this.store = new VaultStore(sql, checksum);
+    expect(this.store.open()).toEqual({ gaps: [], damaged: [] });
+    this.#ingest = new Ingest(this.store, this.window);
+  }
+
+  /** Takes one update into the window. */
+  take(update: Uint8Array): void {
+    const taken = this.#ingest.take(update, false);
+    for (const piece of taken.pieces) this.window.add(piece.update, piece.ranges, piece.deletes, AT_MS);
+    if (taken.held !== null) this.window.hold(taken.held, AT_MS);
+    this.window.release(taken.released);
+  }
+
+  batch(): CommitBatch {
+    return this.window.close().batch;
+  }
+
+  commit(...updates: readonly Uint8Array[]): void {
+    for (const update of updates) this.take(update);
+    this.store.commit(this.batch(), AT_MS);
+    this.#ingest.windowClosed();
+  }
+
+  /** The document that chunks, delete set and journal make. */
+  load(): Y.Doc {
+    const { store } = this;
+    const { chunks } = store.index;
+    const doc = new Y.Doc();
+    const plan = planFrame(chunks, () => 0);
+    Y.applyUpdate(
+      doc,
+      plan.create(encodeDeleteSet(store.readDeletes()), (id) => store.readChunk(chunks.find((chunk) => chunk.id === id)!)),
+    );
+    for (const update of store.readJournalUpdates()) Y.applyUpdate(doc, update);
+    return doc;
+  }
+
+  reopened(): Vault {
+    return new Vault(this.#sql, this.#checksum);
+  }
+}
+
+function drain(steps: Generator<void, StepReport>): { report: StepReport; turns: number } {
+  for (let turns = 1; ; turns += 1) {
+    const next = steps.next();
+    if (next.done === true) return { report: next.value, turns };
+  }
+}
+
+function expectSame(actual: Y.Doc, expected: Y.Doc): void {
+  expect(actual.store.pendingStructs).toBeNull();
+  expect(actual.getText("t").toString() === expected.getText("t").toString()).toBe(true);
+  expect(actual.getMap("m").toJSON()).toEqual(expected.getMap("m").toJSON());
+  expect(Y.equalSnapshots(Y.snapshot(actual), Y.snapshot(expected))).toBe(true);
+}
+
+/** A document whose updates are collected. */
+function author(clientId: number): { doc: Y.Doc; take: () => Uint8Array[] } {
+  const doc = new Y.Doc();
+  doc.clientID = clientId;
+  let updates: Uint8Array[] = [];
+  doc.on("update", (update: Uint8Array) => {
+    updates.push(update);
+  });
+  return {
+    doc,
+    take: () => {
+      const taken = updates;
+      updates = [];
+      return taken;
+    },
+  };
+}
+
+/** Edits with deletions, from a counter: the same on every runtime. */
+function write(doc: Y.Doc, rounds: number, from = 0): void {
+  const text = doc.getText("t");
+  for (let round = from; round < from + rounds; round += 1) {
+    text.insert((round * 7) % (text.length + 1), `word ${round} `);
+    if (round % 3 === 2) text.delete((round * 5) % (text.length - 4), 4);
+    doc.getMap("m").set(`key ${round % 5}`, round);
+  }
+}
+
+/** Registers the suite under `name`; every test gets a database of its own. */
+export function registerVaultContract(name: string, withSql: SqlFactory, checksum: Checksum): void {
+  const check = (title: string, body: (open: () => Vault, sql: Sql) => void): void => {
+    it(title, async () => {
+      await withSql((sql) => body(() => new Vault(sql, checksum), sql));
+    });
+  };
+
+  describe(`vault store on ${name}`, () => {
+    check("a fresh object is read without a write, and the first commit makes the schema", (open, sql) => {
+      const vault = open();
+      expect(vault.store.isFresh).toBe(true);
+      expectSame(vault.load(), new Y.Doc());
+      expect(sql.rowsWritten).toBe(0);
+      const a = author(1);
+      write(a.doc, 1);
+      vault.commit(...a.take());
+      expect(readSchemaVersion(sql)).toBe(SCHEMA_VERSION);
+      expect(migrate(sql)).toBe(false);
+      expect(vault.store.isFresh).toBe(false);
+    });
+
+    check("[JN1] one commit is one row, found again with its deletions after a reopen", (open, sql) => {
+      const vault = open();
+      const a = author(1);
+      write(a.doc, 3);
+      vault.commit(...a.take());
+      const before = sql.rowsWritten;
+      write(a.doc, 10, 3);
+      vault.commit(...a.take());
+      expect(sql.rowsWritten - before).toBe(1);
+      a.doc.getText("t").delete(0, 9);
+      vault.commit(...a.take());
+      const again = vault.reopened();
+      expect(again.store.head).toBe(3);
+      expect([...again.store.clocks.vector]).toEqual([...vault.store.clocks.vector]);
+      expectSame(again.load(), a.doc);
+      expectSame(vault.load(), a.doc);
+    });
+
+    check("[JN2] reading back writes nothing", (open, sql) => {
+      const vault = open();
+      const a = author(1);
+      write(a.doc, 20);
+      vault.commit(...a.take());
+      drain(vault.store.checkpoint(null, AT_MS));
+      const before = sql.rowsWritten;
+      expectSame(vault.reopened().load(), a.doc);
+      expect(sql.rowsWritten).toBe(before);
+    });
+
+    check("[CP2] [JN4] a checkpoint moves the journal into chunks; seq and slots go on", (open, sql) => {
+      let vault = open();
+      const a = author(1);
+      const b = author(2);
+      for (let round = 0; round < 6; round += 1) {
+        write(a.doc, 5, round * 5);
+        for (const update of a.take()) Y.applyUpdate(b.doc, update);
+        b.take();
+        write(b.doc, 5, round * 5);
+        const updates = b.take();
+        for (const update of updates) Y.applyUpdate(a.doc, update);
+        a.take();
+        vault.commit(Y.encodeStateAsUpdate(a.doc));
+        vault.commit(...updates);
+        if (round % 2 === 1) {
+          const { report } = drain(vault.store.checkpoint(null, AT_MS));
+          expect(report.kind).toBe("done");
+          expect(vault.store.journal).toEqual([]);
+        }
+        vault = vault.reopened();
+        expectSame(vault.load(), a.doc);
+      }
+      expect(drain(vault.store.checkpoint(null, AT_MS)).report.kind).toBe("noop");
+      const head = vault.store.head;
+      write(a.doc, 1);
+      vault.commit(...a.take());
+      expect(vault.store.head).toBe(head + 1);
+      expect(vault.store.journal.at(-1)?.slot).toBe(1);
+      const [{ n } = { n: -1 }] = sql.exec<{ n: number }>(`SELECT count(*) AS n FROM room_chunk`);
+      expect(n).toBe(vault.store.index.chunks.reduce((sum, chunk) => sum + chunk.parts, 0));
+    });
+
+    check("[CP3] [CP4] compaction keeps the document, and deleted text leaves the bytes", (open) => {
+      const vault = open();
+      const a = author(1);
+      for (let round = 0; round < 6; round += 1) {
+        a.doc.getText("t").insert(0, String.fromCharCode(97 + round).repeat(300_000));
+        vault.commit(...a.take());
+        drain(vault.store.checkpoint(null, AT_MS));
+      }
+      const before = vault.store.chunkBytes;
+      a.doc.getText("t").delete(0, 1_500_000);
+      write(a.doc, 4);
+      vault.commit(...a.take());
+      drain(vault.store.checkpoint(null, AT_MS));
+      let steps = 0;
+      for (; vault.store.wantsCompaction; steps += 1) {
+        expect(steps).toBeLessThan(20);
+        expect(vault.store.compactOnce().kind).toBe("done");
+        expectSame(vault.reopened().load(), a.doc);
+      }
+      expect(steps).toBeGreaterThan(0);
+      expect(vault.store.chunkBytes).toBeLessThan(before / 2);
+      expect(vault.store.compactOnce().kind).toBe("noop");
+    });
+
+    check("[SY5] structs behind a gap are stored, not served, and placed when the gap closes", (open, sql) => {
+      const vault = open();
+      const a = author(1);
+      write(a.doc, 2);
+      const [first, ...later] = a.take();
+      vault.commit(...later);
+      expect(vault.store.held.length).toBeGreaterThan(0);
+      expect([...vault.store.clocks.vector]).toEqual([]);
+      expect(vault.load().store.pendingStructs).toBeNull();
+      const again = vault.reopened();
+      expect(again.store.held.map((held) => held.update)).toEqual(vault.store.held.map((held) => held.update));
+      again.commit(first!);
+      expect(again.store.held).toEqual([]);
+      expect(sql.exec(`SELECT count(*) AS n FROM room_held`)).toEqual([{ n: 0 }]);
+      expectSame(again.load(), a.doc);
+      expectSame(again.reopened().load(), a.doc);
+    });
+
+    check("[JN7] an oversized batch is staged and published with the journal before it, or not at all", (open, sql) => {
+      const vault = open();
+      const a = author(1);
+      write(a.doc, 5);
+      vault.commit(...a.take());
+      const small = new Y.Doc();
+      Y.applyUpdate(small, Y.encodeStateAsUpdate(a.doc));
+      a.doc.transact(() => {
+        for (let at = 0; at < 50; at += 1) a.doc.getMap("m").set(`big ${at}`, "b".repeat(100_000));
+      });
+      const updates = a.take();
+      for (const update of updates) vault.take(update);
+      const batch = vault.batch();
+      expect(vault.store.fits(batch)).toBe(false);
+      expect(() => vault.store.commit(batch, AT_MS)).toThrow(RangeError);
+
+      // Dropped half way: staged chunks are in the database and no part of the vault.
+      const dropped = vault.store.checkpoint(batch, AT_MS);
+      for (let turn = 0; turn < 4; turn += 1) expect(dropped.next().done).toBe(false);
+      expectSame(vault.reopened().load(), small);
+
+      const again = vault.reopened();
+      for (const update of updates) again.take(update);
+      const { report, turns } = drain(again.store.checkpoint(again.batch(), AT_MS));
+      expect(turns).toBeGreaterThan(2);
+      expect(report.chunksWritten).toBeGreaterThan(2);
+      expect(again.store.journal).toEqual([]);
+      expectSame(again.load(), a.doc);
+      expectSame(again.reopened().load(), a.doc);
+      const [{ n } = { n: -1 }] = sql.exec<{ n: number }>(`SELECT count(*) AS n FROM room_chunk`);
+      expect(n).toBe(again.store.index.chunks.reduce((sum, chunk) => sum + chunk.parts, 0));
+    });
+
+    check("a single struct larger than a row is kept in parts", (open) => {
+      const vault = open();
+      const a = author(1);
+      a.doc.getMap("m").set("image", Uint8Array.from({ length: 4_500_000 }, (_, at) => at % 253));
+      for (const update of a.take()) vault.take(update);
+      drain(vault.store.checkpoint(vault.batch(), AT_MS));
+      expect(Math.max(...vault.store.index.chunks.map((chunk) => chunk.parts))).toBeGreaterThan(1);
+      const image = vault.reopened().load().getMap("m").get("image") as Uint8Array;
+      expect(image.byteLength).toBe(4_500_000);
+      expect(image.every((byte, at) => byte === at % 253)).toBe(true);
+    });
+
+    check("[JN6] a commit that fails leaves disk and memory as they were", (open, sql) => {
+      const vault = open();
+      const a = author(1);
+      write(a.doc, 5);
+      vault.commit(...a.take());
+      const bad: CommitBatch = {
+        updates: [Uint8Array.of(0, 0)],
+        ranges: [],
+        deletes: DeleteSet.empty,
+        // Not a value a column takes: the statement after the journal row fails.
+        held: [null as unknown as Uint8Array],
+        released: [],
+      };
+      expect(() => vault.store.commit(bad, AT_MS)).toThrow();
+      expect(vault.store.head).toBe(1);
+      expect(sql.exec(`SELECT count(*) AS n FROM room_journal`)).toEqual([{ n: 1 }]);
+      write(a.doc, 5, 5);
+      vault.commit(...a.take());
+      expectSame(vault.reopened().load(), a.doc);
+    });
+  });
+}
