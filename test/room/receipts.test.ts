@@ -123,6 +123,28 @@ describe("receipts", () => {
     expect(a.receipts.at(-1)).toMatchObject({ epoch, durableFrames: a.sent.length });
   });
 
+  it("[DG1] [JN6] an edit whose commit failed is kept, and receipted by the commit that succeeds", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    a.doc.getText("t").insert(0, "first ");
+    room.pass(2_000);
+    const { database } = room.sql.inner;
+    database.exec("CREATE TRIGGER broken BEFORE INSERT ON room_journal BEGIN SELECT RAISE(ABORT, 'no room for rows'); END");
+    const before = a.receipts.length;
+    a.doc.getText("t").insert(0, "while it fails ");
+    room.pass(2_000);
+    a.doc.getText("t").insert(0, "and after ");
+    room.pass(2_000);
+    expect(counts(a, before)).toEqual([]);
+    expect(room.look((r) => [r.health.kind, r.store.head])).toEqual(["unproven", 1]);
+    database.exec("DROP TRIGGER broken");
+    room.pass(130_000);
+    expect(room.look((r) => r.health.kind)).toBe("healthy");
+    expect(a.durableFrames).toBe(a.sent.length);
+    room.kill();
+    expect(connected(room).doc.getText("t").toString()).toBe("and after while it fails first ");
+  });
+
   it("[DG2] [RC7] an instance after one that died in its commit says so and gives no receipt before a commit of its own", () => {
     const room = new TestRoom({ failCommit: 1 });
     const a = connected(room);

@@ -121,6 +121,7 @@ describe("relay", () => {
     expect(room.look((r) => r.store.held.length)).toBe(0);
     room.kill();
     expect(connected(room).doc.getText("t").toString()).toBe("one two three");
+    expect(room.look((r) => r.store.held.length)).toBe(0);
   });
 
   it("[AW4] a client's own presence comes back to it only after a long silence", () => {

@@ -1,0 +1,112 @@
+/** A copy of the tree in which faults are planted one at a time and the Node tests are run. The working tree is never touched. */
+import { spawn } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Fault } from "./faults.ts";
+
+/** Longest run of the tests of one fault, milliseconds. */
+const RUN_TIMEOUT_MS = 120_000;
+
+/** Folders that no Node test reads. */
+const NOT_COPIED: ReadonlySet<string> = new Set(["node_modules", ".git", ".data", ".wrangler", "dist"]);
+
+/** What running some tests showed. */
+export type TestRun =
+  | { readonly kind: "passed"; readonly tests: number }
+  /** `test` is the first that failed, `why` the first line of its error. */
+  | { readonly kind: "failed"; readonly test: string; readonly why: string }
+  /** Nothing was tested: a file did not load, no test ran, or time was up. */
+  | { readonly kind: "broken"; readonly why: string };
+
+interface Report {
+  readonly numTotalTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly message?: string;
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string; readonly failureMessages?: readonly string[] | null }[];
+  }[];
+}
+
+export class Bench {
+  readonly #dir: string;
+  readonly #vitest: string;
+
+  /** Copies `projectDir` to `dir`, which must not exist; the installed packages are shared by a link. */
+  constructor(projectDir: string, dir: string) {
+    this.#dir = dir;
+    this.#vitest = join(projectDir, "node_modules/vitest/vitest.mjs");
+    mkdirSync(dir, { recursive: true });
+    for (const entry of readdirSync(projectDir)) {
+      if (!NOT_COPIED.has(entry)) cpSync(join(projectDir, entry), join(dir, entry), { recursive: true });
+    }
+    symlinkSync(join(projectDir, "node_modules"), join(dir, "node_modules"), "dir");
+  }
+
+  /** How often the text to be replaced stands in its file: anything but 1 means that the fault is out of date. */
+  matches(fault: Fault): number {
+    return readFileSync(join(this.#dir, fault.file), "utf8").split(fault.find).length - 1;
+  }
+
+  /** Plants the fault, calls `work`, and takes it out again. */
+  async withFault<T>(fault: Fault, work: () => Promise<T>): Promise<T> {
+    const file = join(this.#dir, fault.file);
+    const sound = readFileSync(file, "utf8");
+    writeFileSync(file, sound.replace(fault.find, () => fault.replace));
+    try {
+      return await work();
+    } finally {
+      writeFileSync(file, sound);
+    }
+  }
+
+  /** Runs these test files, or all Node tests when none are named, until the first failure. */
+  async run(tests: readonly string[]): Promise<TestRun> {
+    const reportFile = join(this.#dir, "report.json");
+    rmSync(reportFile, { force: true });
+    const args = ["run", ...tests, "--config", "vitest.config.ts", "--bail", "1", "--maxWorkers", "1", "--reporter", "json", "--outputFile", reportFile];
+    const inTime = await this.#spawn(args);
+    if (!inTime) return { kind: "broken", why: `no end within ${RUN_TIMEOUT_MS / 1000} s` };
+    return judge(readReport(reportFile));
+  }
+
+  /** Resolves to false when time was up. */
+  #spawn(args: readonly string[]): Promise<boolean> {
+    return new Promise((resolve) => {
+      const child = spawn(process.execPath, [this.#vitest, ...args], { cwd: this.#dir, stdio: "ignore", detached: true });
+      let inTime = true;
+      const timer = setTimeout(() => {
+        inTime = false;
+        // The whole group: the tests run in children of the runner.
+        if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+      }, RUN_TIMEOUT_MS);
+      child.on("close", () => {
+        clearTimeout(timer);
+        resolve(inTime);
+      });
+    });
+  }
+}
+
+function readReport(file: string): Report | null {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Report;
+  } catch {
+    return null;
+  }
+}
+
+function judge(report: Report | null): TestRun {
+  if (report === null) return { kind: "broken", why: "the tests wrote no report" };
+  // Before the files: those that the first failure kept from running count as failed too.
+  const failed = report.testResults.flatMap((file) => file.assertionResults).find((test) => test.status === "failed");
+  if (failed !== undefined) {
+    const why = (failed.failureMessages?.[0] ?? "").split("\n")[0]!;
+    // A name that does not exist is the fault's own mistake, not something a test noticed.
+    return why.startsWith("ReferenceError") ? { kind: "broken", why } : { kind: "failed", test: failed.fullName, why };
+  }
+  const unread = report.testResults.find((file) => file.status === "failed");
+  if (unread !== undefined) return { kind: "broken", why: `${unread.name} does not load: ${(unread.message ?? "").split("\n")[0]}` };
+  if (report.numTotalTests === 0) return { kind: "broken", why: "no test ran" };
+  return { kind: "passed", tests: report.numTotalTests };
+}
