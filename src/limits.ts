@@ -31,6 +31,16 @@ export const LIMITS = {
   commitWindowMs: 1_000,
   /** ... or when the window holds this many bytes. */
   commitWindowBytes: 64 * KIB,
+  /** Room kept in a served frame for journal, window and delete set, bytes. */
+  serveTailReserveBytes: 6 * MIB,
+  /** Answers and relays above this go through the isolate's send budget, bytes. */
+  bigSendBytes: 1 * MIB,
+  /** Bytes of such sends on their way at once, over all rooms of an isolate (update laws, A4: objects share 128 MB). */
+  sendBudgetBytes: 48 * MIB,
+  /** A client that does not answer a query gives its share of the budget back after this long, and is served all the same. */
+  sendCreditWaitMs: 2_000,
+  /** A room waiting for the send budget asks again after this long. */
+  sendRetryMs: 20,
   /** Nesting depth of `Any`/JSON content that the reader follows (genuine clients stay far below; update laws, A1). */
   maxContentDepth: 1_000,
   /** Clients in one state vector or one update. A vault of ten years has some thousands (update laws, W8). */

@@ -3,6 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import { crc32 } from "node:zlib";
 import { debugReport } from "../src/report/debug.ts";
 import { Room, type RoomHost } from "../src/room/room.ts";
+import { SendBudget } from "../src/room/send-budget.ts";
 import type { Door } from "../src/room/session.ts";
 import { consoleLog } from "./console-log.ts";
 import type { Env } from "./env.ts";
@@ -12,6 +13,9 @@ import { DurableSql } from "./sql.ts";
 
 /** Rooms with a commit the disk has not confirmed. It outlives an object that dies in a commit, as the isolate does (update laws, C3). */
 const unconfirmedCommits = new Set<string>();
+
+/** All rooms of this isolate share its memory, so they share this. */
+const sendBudget = new SendBudget();
 
 const DOORS: ReadonlySet<string> = new Set<Door>(["vault", "sync", "parties"]);
 
@@ -69,6 +73,7 @@ export class VaultSyncServer extends DurableObject<Env> {
           () => undefined,
         ),
       },
+      sendBudget,
       foreignStorage: () => foreignStorage(ctx.storage),
     };
   }

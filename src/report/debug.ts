@@ -103,7 +103,7 @@ export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number)
     refusals: stats.refusals,
     checkpoints: { ...keeper.totals, breakerOpen: keeper.isOpen, longestStepMs: stats.longestStepMs },
     commits: stats.commits,
-    serves: stats.serves,
+    serves: { ...stats.serves, sendBudget: room.sendBudget.state },
     errors: stats.errors.map((entry) => ({ ts: iso(entry.atMs), event: entry.event, detail: entry.detail })),
   };
 }

@@ -9,7 +9,7 @@ import { LIMITS } from "../limits.ts";
 import type { Alarm, Checksum, Clock, Log, Peer, Sql, Timers } from "../ports.ts";
 import { CLOSE, type CloseCode, closeFor } from "../protocol/close-codes.ts";
 import { degradedFrame, receiptFrame } from "../protocol/custom.ts";
-import { type InboundFrame, parseFrame, permissionDeniedFrame, syncStep1Frame, syncStep2Frame, updateFrame } from "../protocol/frames.ts";
+import { type InboundFrame, parseFrame, permissionDeniedFrame, queryAwarenessFrame, syncStep1Frame, syncStep2Frame, updateFrame } from "../protocol/frames.ts";
 import { decodeStateVector, encodeStateVector } from "../update/state-vector.ts";
 import { DamagedRowError } from "../storage/damage.ts";
 import { SchemaTooNewError } from "../storage/schema.ts";
@@ -20,7 +20,8 @@ import { type FrameOutcome, OUTCOME_COUNTER, newCounters } from "./counters.ts";
 import { type Health, retryPauseMs } from "./health.ts";
 import { Ingest, type Ingested } from "./ingest.ts";
 import { PresenceDesk } from "./presence-desk.ts";
-import { serve } from "./serve.ts";
+import type { SendBudget } from "./send-budget.ts";
+import { type ServeStep, nextServeStep } from "./serve.ts";
 import { type Door, Session } from "./session.ts";
 import { Stats } from "./stats.ts";
 
@@ -42,6 +43,8 @@ export interface RoomHost {
     /** Called in the turn of the commit; the host clears the note when the disk has it. */
     end(): void;
   };
+  /** Shared by all rooms of the isolate. */
+  readonly sendBudget: SendBudget;
   /** Storage of an older server that this version does not take over yet, or null. Reads only. */
   foreignStorage(): string | null;
 }
@@ -60,6 +63,8 @@ export class Room {
   readonly #store: VaultStore;
   readonly #window = new CommitWindow();
   readonly #sessions = new Map<Peer, Session>();
+  /** Peers that were disconnected: a failed socket is reported twice. */
+  readonly #gone = new WeakSet<Peer>();
   readonly #presence: PresenceDesk;
   readonly #keeper: CheckpointKeeper;
   readonly counters = newCounters();
@@ -115,6 +120,10 @@ export class Room {
 
   get presence(): PresenceDesk {
     return this.#presence;
+  }
+
+  get sendBudget(): SendBudget {
+    return this.#host.sendBudget;
   }
 
   get sessions(): Iterable<Session> {
@@ -200,6 +209,7 @@ export class Room {
       case "sync-update":
         return this.#takeUpdate(session, frame.update, frame.inner === 1);
       case "awareness":
+        session.onCredit?.();
         this.#presence.take(session, frame.payload, this.#host.clock.nowMs());
         return "awareness";
       case "auth":
@@ -232,30 +242,87 @@ export class Room {
 
   /** Brings a client up to date, unless it needs what is lost: nobody is served around a hole (update laws, T9). */
   #serveOrPark(session: Session, vector: ReadonlyMap<number, number>): void {
-    const { clock } = this.#host;
-    const startedMs = clock.nowMs();
-    const has = (client: number): number => vector.get(client) ?? 0;
     session.live = false;
-    if (this.#needsLost(has)) {
-      this.#park(session, vector);
-      return;
-    }
-    let bytes = 0;
-    try {
-      for (const part of serve(this.#store, this.#window, has)) {
-        bytes += part.update.byteLength;
-        session.send(part.closing ? syncStep2Frame(part.update) : updateFrame(part.update), startedMs);
-      }
-    } catch (error) {
-      if (!(error instanceof DamagedRowError)) throw error;
-      this.#setAside([error]);
+    if (this.#needsLost((client) => vector.get(client) ?? 0)) {
       this.#park(session, vector);
       return;
     }
     session.parked = null;
-    session.live = true;
-    session.save();
-    this.stats.served(bytes, clock.nowMs() - startedMs);
+    session.stopServing?.();
+    this.#serve(session, vector, new Set());
+  }
+
+  /** Sends the next frame of an answer: a small one at once, a big one when the isolate has room for it. Never throws. */
+  #serve(session: Session, vector: ReadonlyMap<number, number>, sent: Set<number>): void {
+    const has = (client: number): number => vector.get(client) ?? 0;
+    const guarded = (work: () => void): void => {
+      try {
+        work();
+      } catch (error) {
+        if (error instanceof DamagedRowError) {
+          this.#setAside([error]);
+          this.#park(session, vector);
+        } else this.#closeFor(session, error);
+      }
+    };
+    const send = (step: ServeStep): void => {
+      const { clock } = this.#host;
+      const startedMs = clock.nowMs();
+      const update = step.create();
+      session.send(step.closing ? syncStep2Frame(update) : updateFrame(update), startedMs);
+      for (const id of step.chunkIds) sent.add(id);
+      if (step.closing) {
+        session.live = true;
+        session.save();
+      }
+      this.stats.served(update.byteLength, clock.nowMs() - startedMs);
+    };
+    guarded(() => {
+      const step = nextServeStep(this.#store, this.#window, has, sent);
+      if (step.closing && step.byteLength <= LIMITS.bigSendBytes) {
+        send(step);
+        return;
+      }
+      const { clock, timers, sendBudget } = this.#host;
+      const ticket = sendBudget.enter(step.byteLength, clock.nowMs());
+      let cancelWait: (() => void) | null = null;
+      const attempt = (): void => {
+        const release = ticket.tryStart(clock.nowMs());
+        if (release === null) {
+          cancelWait = timers.after(LIMITS.sendRetryMs, attempt);
+          return;
+        }
+        const done = (): void => {
+          cancelWait?.();
+          session.onCredit = null;
+          session.stopServing = null;
+          release();
+        };
+        session.stopServing = done;
+        let isSent = false;
+        guarded(() => {
+          // The wait may have been long: what to send is decided anew.
+          const now = nextServeStep(this.#store, this.#window, has, sent);
+          send(now);
+          isSent = true;
+          // The provider's answer to this arrives after it has taken in the frame before (update laws, W4).
+          session.send(queryAwarenessFrame(), clock.nowMs());
+          const goOn = (): void => {
+            done();
+            if (!now.closing && !session.closing) this.#serve(session, vector, sent);
+          };
+          session.onCredit = goOn;
+          cancelWait = timers.after(LIMITS.sendCreditWaitMs, goOn);
+        });
+        if (!isSent) done();
+      };
+      session.stopServing = () => {
+        cancelWait?.();
+        ticket.cancel();
+        session.stopServing = null;
+      };
+      attempt();
+    });
   }
 
   #needsLost(has: (client: number) => number): boolean {
@@ -340,13 +407,16 @@ export class Room {
       session.close(CLOSE.degraded.code, CLOSE.degraded.reason);
       return "turnedAway";
     }
+    // A big update is not copied once per reader: they are caught up from here, one after another (update laws, C11).
+    const before = update.byteLength > LIMITS.bigSendBytes ? new Map(this.#ingest.known.vector) : null;
     const taken = this.#take(update, isAnswer);
     session.received += 1;
     this.stats.overlaps += taken.overlaps;
     for (const piece of taken.pieces) {
-      this.#relay(session, piece.update, nowMs);
+      if (before === null) this.#relay(session, piece.update, nowMs);
       this.#window.add(piece.update, piece.ranges, piece.deletes, nowMs);
     }
+    if (before !== null && taken.pieces.length > 0) this.#catchUpOthers(session, before);
     if (taken.released.length > 0) this.#window.release(taken.released);
     if (taken.held !== null) {
       this.#window.hold(taken.held, nowMs);
@@ -366,9 +436,8 @@ export class Room {
       if (this.#health.kind === "healthy") this.#sendReceipt(session, "covered");
       return "covered";
     }
-    // Covered by something that is itself not durable yet: the receipt waits with it.
+    // Covered by something that is itself not durable yet: the receipt waits with it. The count is saved with the commit; until then a timer keeps us awake.
     this.#window.wait(session);
-    session.save();
     this.#scheduleCommit(nowMs);
     if (taken.held !== null && taken.pieces.length === 0) return "held";
     return isNews ? "relayed" : "covered";
@@ -392,6 +461,15 @@ export class Room {
       if (session === author || !session.live || session.closing) continue;
       frame ??= updateFrame(update);
       session.send(frame, nowMs);
+      this.stats.deliveries += 1;
+    }
+  }
+
+  /** Serves every other live session what came since `before`. */
+  #catchUpOthers(author: Session, before: ReadonlyMap<number, number>): void {
+    for (const session of this.#sessions.values()) {
+      if (session === author || !session.live || session.closing) continue;
+      this.#serveOrPark(session, before);
       this.stats.deliveries += 1;
     }
   }
@@ -564,9 +642,17 @@ export class Room {
 
   /** A socket closed, or is closing. */
   disconnect(peer: Peer): void {
-    const session = this.#sessions.get(peer);
-    if (session === undefined) return;
+    if (this.#gone.has(peer)) return;
+    this.#gone.add(peer);
+    let session = this.#sessions.get(peer) ?? null;
+    if (session === null) {
+      // A socket whose close woke the room is not among the open ones any more; its attachment still says whose presence it was.
+      session = Session.restore(peer);
+      if (session === null) return;
+      this.#presence.restore(session);
+    }
     session.closing = true;
+    session.stopServing?.();
     this.#sessions.delete(peer);
     this.#presence.leave(session, this.#host.clock.nowMs());
     this.#host.log.event("info", "session.closed", { door: session.door, sessions: this.#sessions.size });

@@ -1,54 +1,67 @@
 /**
  * Answers to a step 1, built from byte ranges (update laws, A4). One frame whenever it fits, because several damage rich text (T7) and show states that
- * never were (T8). Reads what the client lacks, one chunk at a time, and the delete set.
+ * never were (T8); above that, causal frames last first, each decided afresh from the index as it is then, so that a rewrite in between loses nothing (C12).
  */
 import { LIMITS } from "../limits.ts";
-import { planCausalFrames, planFrame } from "../update/assemble.ts";
+import { type FramePlan, planCausalFrames, planFrame } from "../update/assemble.ts";
 import type { Chunk, ChunkRun } from "../update/chunk.ts";
-import { encodeDeleteSet } from "../update/delete-set.ts";
+import { type DeleteSet, encodeDeleteSet } from "../update/delete-set.ts";
 import { rewrite } from "../update/rewrite.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
 import type { CommitWindow } from "./commit-window.ts";
 import { knownDeletes } from "./ingest.ts";
 
-/** One update to send; `closing` goes out as step 2, those before it as updates. */
-export interface ServedUpdate {
+/** The next frame for one client. Nothing big is in memory before `create`. */
+export interface ServeStep {
+  /** Goes out as step 2 and completes the answer; others go out as updates before it. */
   readonly closing: boolean;
-  readonly update: Uint8Array;
+  /** About the bytes `create` returns, never too few. */
+  readonly byteLength: number;
+  /** Stored chunks it carries. */
+  readonly chunkIds: readonly number[];
+  /** @throws {DamagedRowError} when a chunk cannot be read. */
+  create(): Uint8Array;
 }
 
 /** Tail chunks live only for one answer; negative ids keep them apart from stored ones. */
 const FIRST_TAIL_ID = -1;
 
-/**
- * Yields the updates that bring a client with vector `has` up to everything the room knows, in sending order. At most one big buffer exists at a time
- * when the caller drops each before asking for the next.
- * @throws {DamagedRowError} when something the client needs cannot be read.
- */
-export function* serve(store: VaultStore, window: CommitWindow, has: (client: number) => number): Generator<ServedUpdate, void> {
-  const deletes = knownDeletes(store, window);
-  const deleteBytes = encodeDeleteSet(deletes);
-  const tail = tailChunks(store, window, has, deletes);
-  const chunks: { id: number; runs: readonly ChunkRun[] }[] = store.index.chunks.map((chunk) => ({ id: chunk.id, runs: chunk.runs }));
-  for (const [position, chunk] of tail.entries()) chunks.push({ id: FIRST_TAIL_ID - position, runs: chunk.runs });
-  const entries = new Map(store.index.chunks.map((chunk) => [chunk.id, chunk]));
-  const read = (id: number): Uint8Array => (id < 0 ? tail[FIRST_TAIL_ID - id]!.bytes : store.readChunk(entries.get(id)!));
-
-  const plan = planFrame(chunks, has);
-  if (plan.byteLength + deleteBytes.byteLength <= LIMITS.maxServeFrameBytes) {
-    yield { closing: true, update: plan.create(deleteBytes, read) };
-    return;
-  }
-  const frames = planCausalFrames(chunks, has, LIMITS.maxServeFrameBytes / 2);
-  // Last first: the client keeps them pending and integrates all at once when the first chunk arrives.
-  for (let at = frames.length - 1; at > 0; at--) yield { closing: false, update: frames[at]!.create(EMPTY_DELETE_SET, read) };
-  yield { closing: true, update: frames[0]!.create(deleteBytes, read) };
-}
-
 const EMPTY_DELETE_SET: Uint8Array = Uint8Array.of(0);
 
+/**
+ * Plans the next frame that brings a client with vector `has` up to everything the room knows.
+ * @param sent chunks that earlier frames of this answer carried
+ * @throws {DamagedRowError} when the delete set or the journal cannot be read.
+ */
+export function nextServeStep(store: VaultStore, window: CommitWindow, has: (client: number) => number, sent: ReadonlySet<number>): ServeStep {
+  const entries = new Map(store.index.chunks.map((chunk) => [chunk.id, chunk]));
+  const chunks: { id: number; runs: readonly ChunkRun[] }[] = store.index.chunks.filter((chunk) => !sent.has(chunk.id));
+  const readStored = (id: number): Uint8Array => store.readChunk(entries.get(id)!);
+  const stored = planFrame(chunks, has);
+  const isSplit = sent.size > 0 || stored.byteLength > LIMITS.maxServeFrameBytes - LIMITS.serveTailReserveBytes;
+  if (isSplit) {
+    const frames = planCausalFrames(chunks, has, LIMITS.maxServeFrameBytes / 2);
+    // Last first: the client keeps them pending and integrates all at once when the first chunk arrives.
+    if (frames.length > 1) return stepOf(frames.at(-1)!, false, EMPTY_DELETE_SET, readStored);
+  }
+  const deletes = knownDeletes(store, window);
+  const tail = tailChunks(store, window, has, deletes);
+  const all = [...chunks, ...tail.map((chunk, position) => ({ id: FIRST_TAIL_ID - position, runs: chunk.runs }))];
+  const plan = tail.length === 0 ? stored : planFrame(all, has);
+  return stepOf(plan, true, encodeDeleteSet(deletes), (id) => (id < 0 ? tail[FIRST_TAIL_ID - id]!.bytes : readStored(id)));
+}
+
+function stepOf(plan: FramePlan, closing: boolean, deleteBytes: Uint8Array, read: (id: number) => Uint8Array): ServeStep {
+  return {
+    closing,
+    byteLength: plan.byteLength + deleteBytes.byteLength,
+    chunkIds: plan.chunkIds.filter((id) => id >= 0),
+    create: () => plan.create(deleteBytes, read),
+  };
+}
+
 /** Journal and window rewritten as chunks, when the client lacks any of it. */
-function tailChunks(store: VaultStore, window: CommitWindow, has: (client: number) => number, deletes: Parameters<typeof rewrite>[1]["deletes"]): Chunk[] {
+function tailChunks(store: VaultStore, window: CommitWindow, has: (client: number) => number, deletes: DeleteSet): Chunk[] {
   const lacksJournal = store.journal.some((row) => row.ranges.some((range) => has(range.client) < range.to));
   const updates = [...(lacksJournal ? store.readJournalUpdates() : []), ...window.updates];
   if (updates.length === 0) return [];

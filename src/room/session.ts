@@ -43,6 +43,10 @@ export class Session {
   closing = false;
   /** What it said it has when it asked for something the room has lost; it waits for that to come back. In memory only: a pending timer keeps the room awake. */
   parked: ReadonlyMap<number, number> | null = null;
+  /** Called when the client shows that it got as far as the last big frame. */
+  onCredit: (() => void) | null = null;
+  /** Gives up waiting for the send budget, or ends a grant. */
+  stopServing: (() => void) | null = null;
   #sentAtMs: number;
 
   private constructor(peer: Peer, fixed: { id: string; door: Door; text: boolean; epoch: string; sentAtMs: number }) {

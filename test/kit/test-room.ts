@@ -1,4 +1,5 @@
 import { Room, type ConnectOptions, type RoomHost } from "../../src/room/room.ts";
+import { SendBudget } from "../../src/room/send-budget.ts";
 import { checksum } from "./checksum.ts";
 import type { DocClient } from "./doc-client.ts";
 import type { FakePeer } from "./fake-peer.ts";
@@ -18,6 +19,7 @@ export class TestRoom {
   timers: ManualTimers;
   sql: FaultySql;
   readonly clients = new Map<FakePeer, DocClient>();
+  readonly sendBudget = new SendBudget();
   foreign: string | null = null;
   /** Times an instance died. */
   deaths = 0;
@@ -56,6 +58,7 @@ export class TestRoom {
           this.#noteEnds = true;
         },
       },
+      sendBudget: this.sendBudget,
       foreignStorage: () => this.foreign,
     };
   }
