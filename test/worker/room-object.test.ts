@@ -1,0 +1,153 @@
+import { evictDurableObject } from "cloudflare:test";
+import { env as anyEnv, exports } from "cloudflare:workers";
+import { afterEach, expect, test } from "vitest";
+import { RoomSocket } from "../kit/room-socket.ts";
+import type { Env } from "../../worker/env.ts";
+import { handleRequest } from "../../worker/routes.ts";
+
+const env = anyEnv as unknown as Env;
+const worker = (exports as unknown as { default: Fetcher }).default;
+const BEARER = { Authorization: "Bearer test-token" };
+const open: RoomSocket[] = [];
+
+afterEach(() => {
+  for (const client of open.splice(0)) client.close();
+});
+
+/** A real upgrade through the Worker's own fetch. */
+async function join(vault: string): Promise<RoomSocket> {
+  const answer = await worker.fetch(`https://host/vault/sync/${vault}?token=test-token&schemaVersion=2`, { headers: { Upgrade: "websocket" } });
+  expect(answer.status).toBe(101);
+  const socket = answer.webSocket!;
+  socket.binaryType = "arraybuffer";
+  const client = new RoomSocket(socket);
+  open.push(client);
+  socket.addEventListener("message", (event) => {
+    client.hear(event.data);
+  });
+  socket.addEventListener("close", (event) => {
+    client.hearClose(event.code, event.reason);
+  });
+  socket.accept();
+  client.start();
+  await client.until(() => client.synced && client.isReceipted);
+  return client;
+}
+
+async function leave(client: RoomSocket): Promise<void> {
+  open.splice(open.indexOf(client), 1);
+  client.close();
+  await client.until(() => client.closed !== null);
+}
+
+function hibernate(vault: string): Promise<void> {
+  return evictDurableObject(env.YAOS_SYNC.get(env.YAOS_SYNC.idFromName(vault)), { webSockets: "hibernate" });
+}
+
+interface Report {
+  readonly sessions: { readonly count: number; readonly connects: number; readonly presence: { readonly present: number } };
+  readonly storage: { readonly rowsWritten: number };
+  readonly frames: Record<string, number>;
+  readonly health: { readonly kind: string };
+  readonly journal: { readonly rows: number; readonly head: number };
+}
+
+async function debug(vault: string): Promise<Report> {
+  const answer = await worker.fetch(`https://host/vault/${vault}/debug/recent`, { headers: BEARER });
+  expect(answer.status).toBe(200);
+  return answer.json<Report>();
+}
+
+test("[SY2] [RC2] two sockets sync, and receipts go on counting over an eviction", async () => {
+  const [a, b] = [await join("pair"), await join("pair")];
+  const { epoch } = a.receipts.at(-1)!;
+  a.doc.getText("t").insert(0, "hello");
+  await b.until(() => b.doc.getText("t").toString() === "hello");
+  await a.until(() => a.isReceipted);
+  for (let round = 1; round <= 3; round += 1) {
+    const [sentByA, sentByB] = [a.sentFrames, b.sentFrames];
+    await hibernate("pair");
+    b.doc.getText("t").delete(0, 1);
+    await a.until(() => a.doc.getText("t").length === 5 - round);
+    await b.until(() => b.isReceipted);
+    expect([a.sentFrames, b.sentFrames]).toEqual([sentByA, sentByB + 1]);
+    expect(b.durableFrames).toBe(sentByB + 1);
+  }
+  a.doc.getText("t").insert(0, "j");
+  await a.until(() => a.isReceipted);
+  expect(a.receipts.at(-1)).toMatchObject({ epoch, durableFrames: a.sentFrames });
+  const late = await join("pair");
+  expect(late.doc.getText("t").toString()).toBe("jlo");
+  expect(late.receipts.at(-1)!.epoch).not.toBe(epoch);
+});
+
+test("waking reads and writes nothing down, and the room knows its sockets", async () => {
+  const [a, b] = [await join("wake"), await join("wake")];
+  a.doc.getText("t").insert(0, "text");
+  await a.until(() => a.isReceipted);
+  await b.until(() => b.doc.getText("t").length === 4);
+  await hibernate("wake");
+  const report = await debug("wake");
+  expect(report.sessions).toMatchObject({ count: 2, connects: 0 });
+  expect(report.storage.rowsWritten).toBe(0);
+  expect(report.health.kind).toBe("healthy");
+  const { framesReceived, deliveries: _, ...outcomes } = report.frames;
+  expect(framesReceived).toBe(0);
+  expect(Object.values(outcomes).every((count) => count === 0)).toBe(true);
+});
+
+test("[AW2] somebody who joins after a wake learns who is there", async () => {
+  const [a, b] = [await join("late"), await join("late")];
+  a.announce({ name: "a" });
+  await b.until(() => b.sees(a));
+  await hibernate("late");
+  const c = await join("late");
+  await c.until(() => c.sees(a));
+  expect(c.awareness.getStates().get(a.doc.clientID)).toEqual({ name: "a" });
+  expect(a.queries).toBe(1);
+  expect((await debug("late")).sessions.presence.present).toBe(1);
+});
+
+test("[AW3] a client that leaves a sleeping room is removed for the others", async () => {
+  const [a, b] = [await join("leaver"), await join("leaver")];
+  a.announce({ name: "a" });
+  b.announce({ name: "b" });
+  await a.until(() => a.sees(b));
+  await b.until(() => b.sees(a));
+  await hibernate("leaver");
+  await leave(b);
+  await a.until(() => !a.sees(b));
+  expect(b.closed?.code).toBe(1000);
+  expect(a.sees(a)).toBe(true);
+  expect((await debug("leaver")).sessions).toMatchObject({ count: 1, presence: { present: 1 } });
+});
+
+test("ping is answered without the room, asleep or awake", async () => {
+  const a = await join("ping");
+  a.sendText("ping");
+  await a.until(() => a.texts.includes("pong"));
+  await hibernate("ping");
+  a.texts.length = 0;
+  a.sendText("ping");
+  await a.until(() => a.texts.includes("pong"));
+  expect((await debug("ping")).frames["framesReceived"]).toBe(0);
+});
+
+test("[CP6] compaction needs the credential and the switch; debug needs the credential", async () => {
+  const a = await join("admin");
+  a.doc.getText("t").insert(0, "to be moved");
+  await a.until(() => a.isReceipted);
+  const url = "https://host/vault/admin/debug/compact";
+  expect((await worker.fetch(url, { method: "POST" })).status).toBe(401);
+  expect((await worker.fetch("https://host/vault/admin/debug/recent?token=test-token")).status).toBe(401);
+  const dark = await handleRequest(new Request(url, { method: "POST", headers: BEARER }), { ...env, YAOS_ENABLE_ADMIN_ROUTES: "" });
+  expect([dark.status, await dark.json()]).toEqual([404, { error: "not found" }]);
+  expect((await debug("admin")).journal.rows).toBe(1);
+  const compact = async (): Promise<unknown> => (await worker.fetch(url, { method: "POST", headers: BEARER })).json();
+  expect(await compact()).toMatchObject({ status: "compacted", journalBefore: { entryCount: 1 }, journalAfter: { entryCount: 0, totalBytes: 0 } });
+  expect(await compact()).toMatchObject({ status: "noop" });
+  expect((await debug("admin")).journal).toMatchObject({ rows: 0, head: 1 });
+  await hibernate("admin");
+  const late = await join("admin");
+  expect(late.doc.getText("t").toString()).toBe("to be moved");
+});
