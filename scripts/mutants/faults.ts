@@ -372,7 +372,7 @@ export const FAULTS: readonly Fault[] = [
     name: "frame parsed before its size is checked",
     file: "src/protocol/frames.ts",
     find: `if (bytes.byteLength > LIMITS.maxFrameBytes) {`,
-    replace: `parseMessage(new ByteReader(bytes)); if (bytes.byteLength > LIMITS.maxFrameBytes) {`,
+    replace: `const early = refusingAs("frame", () => parseMessage(new ByteReader(bytes))); if (early && bytes.byteLength > LIMITS.maxFrameBytes) {`,
     tests: [FRAMES],
   },
 
