@@ -58,6 +58,9 @@ export interface ConnectOptions {
 /** Uncommitted bytes kept while storage fails; above, writers are turned away with a retryable code. */
 const MAX_UNPROVEN_BYTES = 8 * LIMITS.chunkBytes;
 
+/** Pause between two stored errors. */
+const ERROR_PAUSE_MS = 1_000;
+
 export class Room {
   readonly #host: RoomHost;
   readonly #store: VaultStore;
@@ -79,6 +82,7 @@ export class Room {
   #receiptVector: Uint8Array | null = null;
   /** Something was lost and is not known to be back. */
   #damageOpen = false;
+  #errorKeptAtMs = 0;
 
   constructor(host: RoomHost) {
     this.#host = host;
@@ -88,6 +92,7 @@ export class Room {
     this.#keeper = new CheckpointKeeper(this.#store, host, this.stats, (error) => this.#setAside([error]));
     this.#ingest = new Ingest(this.#store, this.#window);
     this.#open();
+    this.stats.onError = (atMs, event, detail) => this.#keepError(atMs, event, detail);
     for (const peer of host.peers()) {
       const session = Session.restore(peer);
       if (session === null) continue;
@@ -156,6 +161,21 @@ export class Room {
       log.event("error", "commit.died", {});
     }
     this.stats.openedInMs = clock.nowMs() - startedMs;
+  }
+
+  /** Stores an error in a turn of its own, so that it never holds back what is being sent. One a second at most: a storm tells no more. */
+  #keepError(atMs: number, event: string, detail: string): void {
+    if (atMs - this.#errorKeptAtMs < ERROR_PAUSE_MS) return;
+    this.#errorKeptAtMs = atMs;
+    this.#host.timers.after(0, () => {
+      const rowsBefore = this.#host.sql.rowsWritten;
+      try {
+        this.#store.recordError(atMs, event, detail);
+      } catch {
+        // Where even this fails, the log has it.
+      }
+      this.stats.rowsWrittenBy.maintenance += this.#host.sql.rowsWritten - rowsBefore;
+    });
   }
 
   /** A socket was accepted: greets it. */
@@ -254,6 +274,7 @@ export class Room {
 
   /** Sends the next frame of an answer: a small one at once, a big one when the isolate has room for it. Never throws. */
   #serve(session: Session, vector: ReadonlyMap<number, number>, sent: Set<number>): void {
+    const { clock, timers, sendBudget } = this.#host;
     const has = (client: number): number => vector.get(client) ?? 0;
     const guarded = (work: () => void): void => {
       try {
@@ -266,7 +287,6 @@ export class Room {
       }
     };
     const send = (step: ServeStep): void => {
-      const { clock } = this.#host;
       const startedMs = clock.nowMs();
       const update = step.create();
       session.send(step.closing ? syncStep2Frame(update) : updateFrame(update), startedMs);
@@ -277,16 +297,29 @@ export class Room {
       }
       this.stats.served(update.byteLength, clock.nowMs() - startedMs);
     };
+    if (this.#staging) {
+      // A large delta under way is in neither the window nor the index: an answer now would leave it out, and no relay would bring it.
+      const cancel = timers.after(LIMITS.sendRetryMs, () => this.#serve(session, vector, sent));
+      session.stopServing = () => {
+        cancel();
+        session.stopServing = null;
+      };
+      return;
+    }
     guarded(() => {
       const step = nextServeStep(this.#store, this.#window, has, sent);
       if (step.closing && step.byteLength <= LIMITS.bigSendBytes) {
         send(step);
         return;
       }
-      const { clock, timers, sendBudget } = this.#host;
       const ticket = sendBudget.enter(step.byteLength, clock.nowMs());
       let cancelWait: (() => void) | null = null;
       const attempt = (): void => {
+        if (this.#staging) {
+          ticket.cancel();
+          this.#serve(session, vector, sent);
+          return;
+        }
         const release = ticket.tryStart(clock.nowMs());
         if (release === null) {
           cancelWait = timers.after(LIMITS.sendRetryMs, attempt);
