@@ -327,6 +327,13 @@ export const FAULTS: readonly Fault[] = [
     tests: [REWRITE],
   },
   {
+    name: "boundaries that a source kept squashed away",
+    file: "src/update/chunk-builder.ts",
+    find: `if (kind === TEXT && from === table.clock[row] && table.source[row] === table.source[this.#row[before]!]) return false;`,
+    replace: ``,
+    tests: [REWRITE],
+  },
+  {
     name: "strip takes one clock too many",
     file: "src/update/splitter.ts",
     find: `edge = isDeleted ? ranges[rangeAt + 1]! : ranges[rangeAt]!;`,

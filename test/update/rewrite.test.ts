@@ -293,6 +293,16 @@ describe("rewrite cuts and orders", () => {
     expect(structsOf(rewrite(wholeUpdates(own), { deletes: DeleteSet.empty, chunkBytes: 1e6 }))).toEqual(["7@0+1 text X", "7@1+1 text a", "7@2+1 text b"]);
   });
 
+  test("[A2] neighbours are squashed across sources, and left apart where one source held them apart", () => {
+    const a = [STRING_REF, 1, 1, 0x74, 1, 0x61];
+    const b = [STRING_REF | HAS_ORIGIN, 7, 0, 1, 0x62];
+    const together = Uint8Array.of(1, 2, 7, 0, ...a, ...b, 0);
+    const apart = [Uint8Array.of(1, 1, 7, 0, ...a, 0), Uint8Array.of(1, 1, 7, 1, ...b, 0)];
+    const options = { deletes: DeleteSet.empty, chunkBytes: 1e6 };
+    expect(structsOf(rewrite(wholeUpdates([together]), options))).toEqual(["7@0+1 text a", "7@1+1 text b"]);
+    expect(structsOf(rewrite(wholeUpdates(apart), options))).toEqual(["7@0+2 text ab"]);
+  });
+
   test("cut points survive their encoding, and broken ones are noticed", () => {
     forSeeds(50, (seed) => {
       const updates = playHistory(seed).deliveries.map((delivery) => delivery.update);
