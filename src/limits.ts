@@ -60,7 +60,7 @@ export const LIMITS = {
   maxPresenceTombstones: 4_096,
   /** Bytes of structs held behind gaps per room, as stored. */
   maxPendingBytes: 16 * MIB,
-  /** Delete ranges beyond known structs per room. */
+  /** Delete ranges in one update that lie beyond what the room knows. */
   maxUnknownDeleteRanges: 100_000,
   /** Characters of a receipt's base64 vector; old plugins drop longer ones (compat sheet, 3.4). */
   maxReceiptVectorChars: 65_536,

@@ -55,8 +55,14 @@ export class VaultSyncServer extends DurableObject<Env> {
         },
       },
       alarm: {
-        ensure(atMs) {
-          void ctx.storage.getAlarm().then((set) => (set === null || set > atMs ? ctx.storage.setAlarm(atMs) : undefined));
+        ensure: (atMs) => {
+          void ctx.storage.getAlarm().then((set) => {
+            if (set !== null && set <= atMs) return undefined;
+            // Billed as a row.
+            this.#sql.rowsWritten += 1;
+            if (this.#room !== null) this.#room.stats.rowsWrittenBy.maintenance += 1;
+            return ctx.storage.setAlarm(atMs);
+          });
         },
       },
       log: consoleLog(this.#name),

@@ -105,6 +105,7 @@ export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number)
     commits: stats.commits,
     serves: { ...stats.serves, sendBudget: room.sendBudget.state },
     errors: stats.errors.map((entry) => ({ ts: iso(entry.atMs), event: entry.event, detail: entry.detail })),
+    storedErrors: readable ? store.storedErrors().map((entry) => ({ ts: iso(entry.atMs), event: entry.event, detail: entry.detail })) : [],
   };
 }
 

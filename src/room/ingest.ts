@@ -76,6 +76,7 @@ export class Ingest {
     if (held !== null && this.#heldBytes + held.byteLength > LIMITS.maxPendingBytes) throw new UpdateRefusedError("too-large", 0);
     if (held !== null && held.byteLength > LIMITS.maxJournalRowBytes) throw new UpdateRefusedError("too-large", 0);
     const deletes = this.#newDeletes(news.deletes, isAnswer);
+    this.#checkUnknownDeletes(deletes);
     const pieces: Piece[] = [];
     if (news.ready.length > 0 || !deletes.isEmpty) {
       const whole = news.wholeIsReady && deletes === news.deletes;
@@ -93,6 +94,17 @@ export class Ingest {
   /** The window was written: its held structs are rows now. */
   windowClosed(): void {
     this.#unstored = [];
+  }
+
+  /** Deletions of clocks that nobody has yet are kept, as documents keep them, but not without end (update laws, T13). @throws {UpdateRefusedError} */
+  #checkUnknownDeletes(deletes: DeleteSet): void {
+    let unknown = 0;
+    for (const client of deletes.clients()) {
+      const ranges = deletes.ranges(client)!;
+      const end = this.#known.end(client);
+      for (let at = ranges.length - 2; at >= 0 && ranges[at]! > end; at -= 2) unknown += 1;
+    }
+    if (unknown > LIMITS.maxUnknownDeleteRanges) throw new UpdateRefusedError("too-many-ranges", 0);
   }
 
   /** Which of these deletions the room does not have yet; `deletes` itself when that is all of them. */

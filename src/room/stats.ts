@@ -31,6 +31,8 @@ export class Stats {
   lastSaveFailedAtMs: number | null = null;
   lastSaveError: string | null = null;
   longestStepMs = 0;
+  /** Told of every error, to keep it over restarts. */
+  onError: ((atMs: number, event: string, detail: string) => void) | null = null;
   readonly #trace: TraceEntry[] = [];
   readonly #errors: TraceEntry[] = [];
 
@@ -57,6 +59,7 @@ export class Stats {
     this.trace(atMs, event, detail);
     this.#errors.push({ atMs, event, detail: detail.slice(0, 500) });
     if (this.#errors.length > LIMITS.storedErrorEntries) this.#errors.shift();
+    this.onError?.(atMs, event, detail);
   }
 
   committed(atMs: number, bytes: number, durationMs: number, lagMs: number): void {

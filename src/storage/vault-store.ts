@@ -16,6 +16,7 @@ import { dropChunksExcept, readChunk, readChunkRaw, writeChunk } from "./chunk-s
 import type { DamagedRowError } from "./damage.ts";
 import { absorbDeletes, readDeletes, readDeletesRaw, withoutDeleteRow } from "./delete-store.ts";
 import { type DamagedRow, keepDamaged, listDamaged } from "./damaged-rows.ts";
+import { type StoredError, listErrors, recordError } from "./error-ring.ts";
 import { type JournalRowSummary, appendRow, emptyRow, encodeRowData, encodeRowSummary, readJournal, readRow, readRowRaw } from "./journal.ts";
 import { type ChunkEntry, EMPTY_INDEX, type RoomIndex, readIndex, writeIndex } from "./room-index.ts";
 import { migrate, readSchemaVersion } from "./schema.ts";
@@ -175,6 +176,16 @@ export class VaultStore {
   /** Rows set aside so far, newest first, without their bytes. */
   damagedRows(): DamagedRow[] {
     return this.#schemaReady ? listDamaged(this.#sql) : [];
+  }
+
+  /** Keeps an error in the stored ring, once there are tables at all. @throws what the engine throws */
+  recordError(atMs: number, event: string, detail: string): void {
+    if (this.#schemaReady) recordError(this.#sql, atMs, event, detail);
+  }
+
+  /** Stored errors, newest first. */
+  storedErrors(): StoredError[] {
+    return this.#schemaReady ? listErrors(this.#sql) : [];
   }
 
   /** Durable clocks. */
