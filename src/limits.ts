@@ -27,6 +27,8 @@ export const LIMITS = {
   deleteDeltaBytes: 64 * KIB,
   /** Size a delete shard is cut at, bytes. A client with more ranges than fit continues in the next shard. */
   deleteShardBytes: 64 * KIB,
+  /** A chunk is rewritten when later structs refer to more places inside its structs than this: each costs a loading client a split (update laws, P1). */
+  chunkCutPoints: 1_024,
   /** Commit window while edits flow, milliseconds. */
   commitWindowMs: 1_000,
   /** ... or when the window holds this many bytes. */
@@ -76,7 +78,7 @@ export const LIMITS = {
   /** Largest vault, bytes of chunks and journal, for which debug counts a document summary. */
   maxSummaryVaultBytes: 16 * MIB,
   /** Pause before a step of compaction: it belongs to the alarm, not to somebody's edit. */
-  compactionDelayMs: 5_000,
+  compactionDelayMs: 1_000,
   /** A client that needs what the room has lost waits this long for itself or another to bring it back, then is closed, retryable. */
   healingWaitMs: 10_000,
   /** Checkpoint failures in a row that open the circuit breaker. */

@@ -12,10 +12,13 @@ import { SocketPeer } from "./socket.ts";
 import { DurableSql } from "./sql.ts";
 
 /** Rooms with a commit the disk has not confirmed. It outlives an object that dies in a commit, as the isolate does (update laws, C3). */
-const unconfirmedCommits = new Set<string>();
+const unconfirmedCommits = new Map<string, number>();
 
 /** All rooms of this isolate share its memory, so they share this. */
 const sendBudget = new SendBudget();
+
+/** Steps of one compaction pass: chunks of the largest vault, several times over. */
+const MAX_PASS_STEPS = 1_000;
 
 const DOORS: ReadonlySet<string> = new Set<Door>(["vault", "sync", "parties"]);
 
@@ -72,12 +75,18 @@ export class VaultSyncServer extends DurableObject<Env> {
       },
       commitNote: {
         died: unconfirmedCommits.has(id),
-        begin: () => void unconfirmedCommits.add(id),
+        begin: () => void unconfirmedCommits.set(id, (unconfirmedCommits.get(id) ?? 0) + 1),
         // A commit that fails resets the object: then this promise never says it was confirmed, and the note stays for the next instance.
-        end: () => void ctx.storage.sync().then(
-          () => unconfirmedCommits.delete(id),
-          () => undefined,
-        ),
+        end: () => {
+          // Counted at this moment: a commit begun before the disk confirms this one keeps the note.
+          const begun = unconfirmedCommits.get(id);
+          void ctx.storage.sync().then(
+            () => {
+              if (unconfirmedCommits.get(id) === begun) unconfirmedCommits.delete(id);
+            },
+            () => undefined,
+          );
+        },
       },
       sendBudget,
       foreignStorage: () => foreignStorage(ctx.storage),
@@ -99,7 +108,7 @@ export class VaultSyncServer extends DurableObject<Env> {
     if (url.pathname === "/__yaos/debug" && request.method === "GET") {
       return json(debugReport(this.#opened, this.#name, this.#sql, Date.now()));
     }
-    if (url.pathname === "/__yaos/compact" && request.method === "POST") return json(this.#compact());
+    if (url.pathname === "/__yaos/compact" && request.method === "POST") return json(await this.#compact());
     return json({ error: "not found" }, 404);
   }
 
@@ -116,13 +125,19 @@ export class VaultSyncServer extends DurableObject<Env> {
   }
 
   /** The status object of the compat sheet, 2.6. */
-  #compact(): Record<string, unknown> {
+  async #compact(): Promise<Record<string, unknown>> {
     const room = this.#opened;
     const size = (): { entryCount: number; totalBytes: number } => ({ entryCount: room.store.journal.length, totalBytes: room.store.journalBytes });
     const journalBefore = size();
     try {
-      const { checkpoint, compaction } = room.compact();
+      const { checkpoint, compaction: first } = room.compact();
+      let compaction = first;
       const status = checkpoint.kind === "noop" && compaction.kind === "noop" ? "noop" : "compacted";
+      // The pass goes on while there is work, one chunk in each turn, so that edits are not kept waiting.
+      for (let steps = 0; steps < MAX_PASS_STEPS && compaction.kind === "done"; steps++) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        compaction = room.compactionStep();
+      }
       return { status, journalBefore, journalAfter: size() };
     } catch (error) {
       return { status: "failed", journalBefore, journalAfter: size(), error: error instanceof Error ? error.message : String(error) };

@@ -6,6 +6,7 @@ import type { Sql } from "../ports.ts";
 import { LIMITS } from "../limits.ts";
 import { encodeStateVector } from "../update/state-vector.ts";
 import type { Room } from "../room/room.ts";
+import { cutCount } from "../storage/chunk-cuts.ts";
 import { SCHEMA_VERSION } from "../storage/schema.ts";
 import { summarizeVault } from "./vault-summary.ts";
 
@@ -68,6 +69,7 @@ export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number)
       chunks: store.index.chunks.length,
       chunkRuns: store.index.chunks.reduce((sum, chunk) => sum + chunk.runs.length, 0),
       chunkBytes: store.chunkBytes,
+      cutPoints: store.index.chunks.reduce((sum, chunk) => sum + cutCount(chunk.cuts), 0),
       deletedClocksSinceRewrite: store.index.chunks.reduce((sum, chunk) => sum + chunk.deletedClocks, 0),
     },
     journal: { rows: store.journal.length, bytes: store.journalBytes, head: store.head, absorbed: store.index.absorbed },

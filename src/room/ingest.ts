@@ -91,9 +91,9 @@ export class Ingest {
     return { pieces, held, released, overlaps: news.overlaps };
   }
 
-  /** The window was written: its held structs are rows now. */
+  /** A window was written: its held structs are rows now. Those that came since are in the open window. */
   windowClosed(): void {
-    this.#unstored = [];
+    this.#unstored = [...this.#window.held];
   }
 
   /** Deletions of clocks that nobody has yet are kept, as documents keep them, but not without end (update laws, T13). @throws {UpdateRefusedError} */

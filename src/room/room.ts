@@ -619,6 +619,7 @@ export class Room {
         this.#staging = false;
         this.stats.rowsWrittenBy.checkpoint += this.#host.sql.rowsWritten - rowsBefore;
         this.#keeper.succeeded(next.value, "oversized_delta", this.#host.clock.nowMs() - startedMs);
+        this.#planCompaction();
         this.#committed(closed, this.#host.clock.nowMs() - startedMs);
       } catch (error) {
         this.#staging = false;
@@ -633,6 +634,11 @@ export class Room {
   #checkpoint(): void {
     if (this.#staging || !this.#store.wantsCheckpoint) return;
     this.#keeper.checkpoint(this.#store.journal.length >= LIMITS.checkpointJournalRows ? "entry_count_exceeded" : "byte_size_exceeded");
+    this.#planCompaction();
+  }
+
+  /** Compaction is slower than an edit should wait for: the alarm does it. */
+  #planCompaction(): void {
     if (this.#store.wantsCompaction) this.#host.alarm.ensure(this.#host.clock.nowMs() + LIMITS.compactionDelayMs);
   }
 
@@ -640,7 +646,15 @@ export class Room {
   onAlarm(): void {
     if (this.#staging || this.#health.kind !== "healthy") return;
     const report = this.#keeper.compactOnce();
-    if (report?.kind === "done" && this.#store.wantsCompaction) this.#host.alarm.ensure(this.#host.clock.nowMs() + LIMITS.compactionDelayMs);
+    if (report?.kind === "done") this.#planCompaction();
+  }
+
+  /** One more step of a compaction pass. @throws {Error} with what failed. */
+  compactionStep(): StepReport {
+    if (this.#staging || !this.#store.wantsCompaction) return { kind: "noop", bytesWritten: 0, chunksWritten: 0 };
+    const report = this.#keeper.compactOnce();
+    if (report === null) throw new Error(this.#keeper.lastError ?? "compaction failed");
+    return report;
   }
 
   /** An admin asks: a checkpoint of everything, then one pass of compaction. Closes the circuit breaker. */

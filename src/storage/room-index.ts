@@ -3,12 +3,14 @@
  * Small enough to read whole at every wake. Written in the transaction of each checkpoint, and by nothing else.
  *
  * Bytes: var-uints throughout. format (1) · absorbed seq · next chunk id · next delete row · chunk count, then per chunk: id, part count, byte length, CRC-32,
- * deleted clocks since its rewrite, run count, then per run: client, clock, end - clock, struct count, byte length (offsets follow, runs lie back to back) ·
+ * deleted clocks since its rewrite, run count, then per run: client, clock, end - clock, struct count, byte length (offsets follow, runs lie
+ * back to back), then the byte length of its cut points and these ·
  * delete delta bytes · shard count, then per shard: row, first client, continues (0 or 1), byte length, range count · hash count, then per client: client, hash · lost
  * range count, then per range: client, first clock, clocks · lost unknown (0 or 1).
  */
 import { ByteReader, ByteWriter } from "../update/varint.ts";
 import type { ChunkRun } from "../update/chunk.ts";
+import { type CutPoints, decodeCutPoints, encodeCutPoints } from "../update/cut-points.ts";
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import type { ClientRange } from "./clock-index.ts";
@@ -25,6 +27,8 @@ export interface ChunkEntry {
   readonly sum: number;
   /** Clocks deleted in it since it was last rewritten; policy for compaction. */
   deletedClocks: number;
+  /** Clocks inside its structs that later structs refer to: where to split at its next rewrite, so that no loading client has to (update laws, A2, A7). */
+  readonly cuts: CutPoints;
   readonly runs: readonly ChunkRun[];
 }
 
@@ -91,6 +95,9 @@ export function encodeIndex(index: RoomIndex): Uint8Array {
       out.varUint(run.structCount);
       out.varUint(run.byteLength);
     }
+    const cuts = encodeCutPoints(chunk.cuts);
+    out.varUint(cuts.byteLength);
+    out.bytes(cuts);
   }
   out.varUint(index.deltaBytes);
   out.varUint(index.shards.length);
@@ -144,7 +151,11 @@ export function decodeIndex(bytes: Uint8Array): RoomIndex {
         runs.push({ client, clock, end, structCount, offset, byteLength: runBytes });
         offset += runBytes;
       }
-      chunks.push({ id, parts, byteLength, sum, deletedClocks, runs });
+      const cutBytes = input.varUint();
+      const cutStart = input.pos;
+      input.skip(cutBytes);
+      const cuts = decodeCutPoints(bytes.subarray(cutStart, cutStart + cutBytes));
+      chunks.push({ id, parts, byteLength, sum, deletedClocks, cuts, runs });
     }
     const deltaBytes = input.varUint();
     const shards: DeleteShard[] = [];

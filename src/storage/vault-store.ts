@@ -10,7 +10,9 @@ import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import type { Source } from "../update/chunk.ts";
 import { DeleteSet, union } from "../update/delete-set.ts";
+import { type CutPoints, collectCutPoints, mergeCutPoints } from "../update/cut-points.ts";
 import { rewriteSteps } from "../update/rewrite.ts";
+import { cutCount, withCuts } from "./chunk-cuts.ts";
 import { ClockIndex, type ClientRange } from "./clock-index.ts";
 import { dropChunksExcept, readChunk, readChunkRaw, writeChunk } from "./chunk-store.ts";
 import type { DamagedRowError } from "./damage.ts";
@@ -47,6 +49,8 @@ const SINGLE_TURN_BYTES = 4 * LIMITS.chunkBytes;
 
 /** A chunk is rewritten when this share of its clocks was deleted since its last rewrite. */
 const REWRITE_DELETED_SHARE = 0.25;
+
+const NO_CUTS: CutPoints = new Map();
 
 export class VaultStore {
   readonly #sql: Sql;
@@ -292,24 +296,29 @@ export class VaultStore {
     const unwritten: { id: number; bytes: Uint8Array }[] = [];
     let nextChunkId = index.nextChunkId;
     let bytesWritten = 0;
-    for (const chunk of rewriteSteps(sources, { deletes, chunkBytes: LIMITS.chunkBytes })) {
+    // What the new structs refer to in chunks that stay as they are.
+    const references: CutPoints[] = [];
+    for (const chunk of rewriteSteps(sources, { deletes, chunkBytes: LIMITS.chunkBytes, cuts: keepsTail ? NO_CUTS : tail.cuts })) {
       if (chunk !== null) {
         const id = nextChunkId++;
         bytesWritten += chunk.bytes.byteLength;
+        if (kept.length > 0) references.push(collectCutPoints([chunk]));
         if (staged) {
           if (!this.#schemaReady) {
             migrate(this.#sql);
             this.#schemaReady = true;
           }
-          entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, runs: chunk.runs });
+          entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
         } else {
           unwritten.push({ id, bytes: chunk.bytes });
-          entries.push({ id, parts: 0, sum: 0, byteLength: chunk.bytes.byteLength, deletedClocks: 0, runs: chunk.runs });
+          entries.push({ id, parts: 0, sum: 0, byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
         }
       }
       if (staged) yield;
     }
+    const cuts = mergeCutPoints(references);
     let published = index;
+    const held: HeldRow[] = [];
     this.#sql.transaction(() => {
       migrate(this.#sql);
       for (const [position, chunk] of unwritten.entries()) {
@@ -322,14 +331,14 @@ export class VaultStore {
         lostUnknown: this.lostUnknown,
         absorbed: this.head,
         nextChunkId,
-        chunks: [...kept.map((chunk) => withDeletions(chunk, added)), ...entries],
+        chunks: [...kept.map((chunk) => withCuts(withDeletions(chunk, added), cuts)), ...entries],
       };
       writeIndex(this.#sql, this.#checksum, published);
       dropChunksExcept(this.#sql, new Map(published.chunks.map((chunk) => [chunk.id, chunk.parts])));
       if (oversized !== null) {
         deleteHeld(this.#sql, oversized.released);
         let row = this.#nextHeldRow();
-        for (const update of oversized.held) this.#held.push(insertHeld(this.#sql, this.#checksum, row++, atMs, update));
+        for (const update of oversized.held) held.push(insertHeld(this.#sql, this.#checksum, row++, atMs, update));
       }
     });
     this.#schemaReady = true;
@@ -339,6 +348,7 @@ export class VaultStore {
     if (oversized !== null) {
       for (const range of oversized.ranges) this.#clocks.add(range.client, range.from, range.to);
       this.#forgetHeld(oversized.released);
+      this.#held.push(...held);
     }
     return { kind: "done", bytesWritten, chunksWritten: entries.length };
   }
@@ -363,11 +373,12 @@ export class VaultStore {
     let bytesWritten = 0;
     let published = index;
     this.#sql.transaction(() => {
-      for (const chunk of rewriteSteps(sources, { deletes, chunkBytes: LIMITS.chunkBytes })) {
+      const cuts = mergeCutPoints(old.map((chunk) => chunk.cuts));
+      for (const chunk of rewriteSteps(sources, { deletes, chunkBytes: LIMITS.chunkBytes, cuts })) {
         if (chunk === null) continue;
         const id = nextChunkId++;
         bytesWritten += chunk.bytes.byteLength;
-        entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, runs: chunk.runs });
+        entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
       }
       published = { ...index, nextChunkId, chunks: [...index.chunks.slice(0, choice.from), ...entries, ...index.chunks.slice(choice.to)] };
       writeIndex(this.#sql, this.#checksum, published);
@@ -381,7 +392,7 @@ export class VaultStore {
     const chunks = this.#index.chunks;
     for (const [position, chunk] of chunks.entries()) {
       const clocks = chunk.runs.reduce((sum, run) => sum + run.end - run.clock, 0);
-      if (chunk.deletedClocks > clocks * REWRITE_DELETED_SHARE) return { from: position, to: position + 1 };
+      if (chunk.deletedClocks > clocks * REWRITE_DELETED_SHARE || cutCount(chunk.cuts) > LIMITS.chunkCutPoints) return { from: position, to: position + 1 };
     }
     // The tail is left alone: the next checkpoint rewrites it anyway.
     for (let position = 0; position + 2 < chunks.length; position++) {

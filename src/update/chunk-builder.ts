@@ -129,7 +129,7 @@ export class ChunkBuilder {
     if (kind === TEXT && (table.info[row]! & HAS_PARENT_SUB) !== 0) return false;
     // A boundary inside one source is there for a reason: whoever wrote that state squashed what nobody referred to. Structs that refer to it may
     // come in a later update, and each such squash costs every loading client a split (update laws, P1).
-    if (kind === TEXT && from === table.clock[row] && table.source[row] === table.source[this.#row[before]!]) return false;
+    if (from === table.clock[row] && table.source[row] === table.source[this.#row[before]!]) return false;
     if (from === table.clock[row]) {
       const follows = (table.info[row]! & HAS_ORIGIN) !== 0 && table.leftClient[row] === table.client[row] && table.leftClock[row] === from - 1;
       if (!follows) return false;
