@@ -374,7 +374,9 @@ export class VaultStore {
     let published = index;
     this.#sql.transaction(() => {
       const cuts = mergeCutPoints(old.map((chunk) => chunk.cuts));
-      for (const chunk of rewriteSteps(sources, { deletes, chunkBytes: LIMITS.chunkBytes, cuts })) {
+      // Two small ones always become one, whatever the writer's guess of its size: each fold leaves a chunk less, so folding ends.
+      const chunkBytes = old.length > 1 ? 2 * LIMITS.chunkBytes : LIMITS.chunkBytes;
+      for (const chunk of rewriteSteps(sources, { deletes, chunkBytes, cuts })) {
         if (chunk === null) continue;
         const id = nextChunkId++;
         bytesWritten += chunk.bytes.byteLength;

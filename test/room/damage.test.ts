@@ -91,7 +91,7 @@ describe("damage", () => {
     expect(room.look((r) => r.health.kind)).toBe("unreadable");
   });
 
-  it("[DG5] lets those who have everything go on while a chunk is missing", () => {
+  it("[SV5] [DG7] lets those who have everything go on while a chunk is missing", () => {
     const { room, writer } = filledRoom();
     const second = new DocClient();
     room.connect(second);
