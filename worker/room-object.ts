@@ -119,9 +119,7 @@ export class VaultSyncServer extends DurableObject<Env> {
     const room = this.#opened;
     this.ctx.acceptWebSocket(server);
     room.connect(this.#peer(server), { door: door as Door, text: url.searchParams.get("text") === "1" });
-    // A client that offers subprotocols expects one of them back.
-    const protocol = request.headers.get("Sec-WebSocket-Protocol")?.split(",")[0]?.trim();
-    return new Response(null, { status: 101, webSocket: client, headers: protocol ? { "Sec-WebSocket-Protocol": protocol } : {} });
+    return new Response(null, { status: 101, webSocket: client });
   }
 
   /** The status object of the compat sheet, 2.6. */

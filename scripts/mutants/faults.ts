@@ -199,8 +199,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "new chunks published before the old ones",
     file: "src/storage/vault-store.ts",
-    find: `chunks: [...kept.map((chunk) => withDeletions(chunk, added)), ...entries],`,
-    replace: `chunks: [...entries, ...kept.map((chunk) => withDeletions(chunk, added))],`,
+    find: `chunks: [...kept.map((chunk) => withCuts(withDeletions(chunk, added), cuts)), ...entries],`,
+    replace: `chunks: [...entries, ...kept.map((chunk) => withCuts(withDeletions(chunk, added), cuts))],`,
     tests: [BREAKER],
   },
   {
@@ -329,7 +329,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "boundaries that a source kept squashed away",
     file: "src/update/chunk-builder.ts",
-    find: `if (kind === TEXT && from === table.clock[row] && table.source[row] === table.source[this.#row[before]!]) return false;`,
+    find: `if (from === table.clock[row] && table.source[row] === table.source[this.#row[before]!]) return false;`,
     replace: ``,
     tests: [REWRITE],
   },

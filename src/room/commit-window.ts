@@ -1,7 +1,7 @@
 /** What was relayed but is not yet on disk: one commit window. */
 import { DeleteSet, union } from "../update/delete-set.ts";
 import type { CommitBatch } from "../storage/vault-store.ts";
-import type { ClientRange } from "../storage/clock-index.ts";
+import type { ClientRange } from "../update/news.ts";
 import type { Session } from "./session.ts";
 
 /** A window as it goes to disk, with who waits for it and up to which of their frames. */

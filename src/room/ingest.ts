@@ -4,9 +4,9 @@
  */
 import { LIMITS } from "../limits.ts";
 import { type DeleteSet, DeleteSetBuilder, clientHash, subtract, union } from "../update/delete-set.ts";
-import { splitNews, withDeletes } from "../update/news.ts";
+import { type ClientRange, splitNews, withDeletes } from "../update/news.ts";
 import { UpdateRefusedError } from "../update/refused.ts";
-import { ClockIndex, type ClientRange } from "../storage/clock-index.ts";
+import { ClockIndex } from "../storage/clock-index.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
 import type { CommitWindow } from "./commit-window.ts";
 
@@ -151,8 +151,8 @@ export class Ingest {
 
   #rememberHeld(update: Uint8Array): void {
     this.#heldBytes += update.byteLength;
-    for (const range of splitNews(update, () => 0).held) this.#heldClocks.add(range.client, range.from, range.to);
-    for (const range of splitNews(update, () => 0).ready) this.#heldClocks.add(range.client, range.from, range.to);
+    const { ready, held } = splitNews(update, () => 0);
+    for (const range of [...held, ...ready]) this.#heldClocks.add(range.client, range.from, range.to);
   }
 }
 

@@ -313,6 +313,8 @@ export class Room {
         return;
       }
       const ticket = sendBudget.enter(step.byteLength, clock.nowMs());
+      // Good for this turn only: after a wait, what to send is decided anew.
+      let planned: ServeStep | null = step;
       let cancelWait: (() => void) | null = null;
       const attempt = (): void => {
         if (this.#staging) {
@@ -322,6 +324,7 @@ export class Room {
         }
         const release = ticket.tryStart(clock.nowMs());
         if (release === null) {
+          planned = null;
           cancelWait = timers.after(LIMITS.sendRetryMs, attempt);
           return;
         }
@@ -334,8 +337,7 @@ export class Room {
         session.stopServing = done;
         let isSent = false;
         guarded(() => {
-          // The wait may have been long: what to send is decided anew.
-          const now = nextServeStep(this.#store, this.#window, has, sent);
+          const now = planned ?? nextServeStep(this.#store, this.#window, has, sent);
           send(now);
           isSent = true;
           // The provider's answer to this arrives after it has taken in the frame before (update laws, W4).

@@ -2,13 +2,7 @@
  * Which clocks the room has, per client: the end of the contiguous prefix (that is the state vector), and islands behind holes.
  * Islands exist only where a stored row was lost; structs that arrive behind a gap are held in a table of their own.
  */
-
-/** One client's clocks `from` to `to - 1`. */
-export interface ClientRange {
-  readonly client: number;
-  readonly from: number;
-  readonly to: number;
-}
+import type { ClientRange } from "../update/news.ts";
 
 export class ClockIndex {
   readonly #ends = new Map<number, number>();

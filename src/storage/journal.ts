@@ -9,9 +9,8 @@
  */
 import { ByteReader, ByteWriter } from "../update/varint.ts";
 import { type DeleteSet, decodeDeleteSet, encodeDeleteSet } from "../update/delete-set.ts";
-import { withDeletes } from "../update/news.ts";
+import { type ClientRange, withDeletes } from "../update/news.ts";
 import type { Checksum, Sql } from "../ports.ts";
-import type { ClientRange } from "./clock-index.ts";
 import { DamagedRowError } from "./damage.ts";
 
 /** What a wake knows of a row without reading its updates. */

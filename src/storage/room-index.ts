@@ -13,7 +13,7 @@ import type { ChunkRun } from "../update/chunk.ts";
 import { type CutPoints, decodeCutPoints, encodeCutPoints } from "../update/cut-points.ts";
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
-import type { ClientRange } from "./clock-index.ts";
+import type { ClientRange } from "../update/news.ts";
 import { DamagedRowError } from "./damage.ts";
 
 const FORMAT = 1;

@@ -5,7 +5,7 @@
 
 import type { Source } from "./chunk.ts";
 import { type ClientOrder, orderByClient, StructTable } from "./struct-table.ts";
-import { ByteWriter } from "./varint.ts";
+import { ByteReader, ByteWriter } from "./varint.ts";
 import { HAS_ORIGIN } from "./visitor.ts";
 
 /** Per client the clocks, ascending, each once, at which to split and over which not to squash. */
@@ -90,31 +90,20 @@ export function encodeCutPoints(points: CutPoints): Uint8Array {
 
 /**
  * Reads what `encodeCutPoints` wrote.
- * @throws {Error} when the bytes end early or go on after the last clock.
+ * @throws {Error} when the bytes end early ({@link ByteReader}) or go on after the last clock.
  */
 export function decodeCutPoints(bytes: Uint8Array): CutPoints {
-  let at = 0;
-  const varUint = (): number => {
-    let value = 0;
-    let factor = 1;
-    for (;;) {
-      const byte = bytes[at++];
-      if (byte === undefined) throw new Error(`Cannot read cut points: ${bytes.length} bytes end inside a number`);
-      value += (byte & 127) * factor;
-      if (byte < 128) return value;
-      factor *= 128;
-    }
-  };
+  const input = new ByteReader(bytes);
   const points = new Map<number, Float64Array>();
-  for (let clients = varUint(); clients > 0; clients--) {
-    const client = varUint();
-    const size = varUint();
-    if (size > bytes.length - at) throw new Error(`Cannot read cut points: ${size} clocks in ${bytes.length - at} bytes`);
+  for (let clients = input.varUint(); clients > 0; clients--) {
+    const client = input.varUint();
+    const size = input.varUint();
+    if (size > input.left) throw new Error(`Cannot read cut points: ${size} clocks in ${input.left} bytes`);
     const clocks = new Float64Array(size);
-    for (let i = 0, clock = 0; i < size; i++) clocks[i] = clock += varUint();
+    for (let i = 0, clock = 0; i < size; i++) clocks[i] = clock += input.varUint();
     points.set(client, clocks);
   }
-  if (at !== bytes.length) throw new Error(`Cannot read cut points: ${bytes.length - at} bytes too many`);
+  if (input.left > 0) throw new Error(`Cannot read cut points: ${input.left} bytes too many`);
   return points;
 }
 
