@@ -43,6 +43,10 @@ export const LIMITS = {
   sendCreditWaitMs: 2_000,
   /** A room waiting for the send budget asks again after this long. */
   sendRetryMs: 20,
+  /** Edits that follow the last relayed frame within this time share the next one; an edit after a pause goes out at once. */
+  relayWindowMs: 8,
+  /** Bytes that end such a window early. */
+  relayWindowBytes: 64 * KIB,
   /** Nesting depth of `Any`/JSON content that the reader follows (genuine clients stay far below; update laws, A1). */
   maxContentDepth: 1_000,
   /** Clients in one state vector or one update. A vault of ten years has some thousands (update laws, W8). */

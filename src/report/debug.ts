@@ -101,7 +101,7 @@ export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number)
     },
     commitBuffer: { bytes: window.byteLength, ageMs: window.isEmpty ? 0 : nowMs - window.openedAtMs, updates: window.updates.length },
     receipts: { ...stats.receipts, waitingSessions: sessions.filter((session) => session.durable < session.received).length },
-    frames: { ...counters, deliveries: stats.deliveries },
+    frames: { ...counters, deliveries: room.relays.deliveries, relayFrames: room.relays.frames },
     refusals: stats.refusals,
     checkpoints: { ...keeper.totals, breakerOpen: keeper.isOpen, longestStepMs: stats.longestStepMs },
     commits: stats.commits,

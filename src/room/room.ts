@@ -20,6 +20,7 @@ import { type FrameOutcome, OUTCOME_COUNTER, newCounters } from "./counters.ts";
 import { type Health, retryPauseMs } from "./health.ts";
 import { Ingest, type Ingested } from "./ingest.ts";
 import { PresenceDesk } from "./presence-desk.ts";
+import { RelayDesk } from "./relay-desk.ts";
 import type { SendBudget } from "./send-budget.ts";
 import { type ServeStep, nextServeStep } from "./serve.ts";
 import { type Door, Session } from "./session.ts";
@@ -69,6 +70,7 @@ export class Room {
   /** Peers that were disconnected: a failed socket is reported twice. */
   readonly #gone = new WeakSet<Peer>();
   readonly #presence: PresenceDesk;
+  readonly #relays: RelayDesk;
   readonly #keeper: CheckpointKeeper;
   readonly counters = newCounters();
   readonly stats: Stats;
@@ -89,6 +91,7 @@ export class Room {
     this.stats = new Stats(host.clock.nowMs());
     this.#store = new VaultStore(host.sql, host.checksum);
     this.#presence = new PresenceDesk(() => this.#sessions.values());
+    this.#relays = new RelayDesk(host, () => this.#sessions.values());
     this.#keeper = new CheckpointKeeper(this.#store, host, this.stats, (error) => this.#setAside([error]));
     this.#ingest = new Ingest(this.#store, this.#window);
     this.#open();
@@ -125,6 +128,10 @@ export class Room {
 
   get presence(): PresenceDesk {
     return this.#presence;
+  }
+
+  get relays(): RelayDesk {
+    return this.#relays;
   }
 
   get sendBudget(): SendBudget {
@@ -251,6 +258,8 @@ export class Room {
 
   #answer(session: Session, stateVector: Uint8Array): void {
     const vector = decodeStateVector(stateVector);
+    // The answer carries all that waits; a second copy would do no harm, but cost.
+    this.#relays.flush();
     const has = (client: number): number => vector.get(client) ?? 0;
     // The same connection asking again (a resync timer) has had every relay; unless it lacks structs, there is nothing to say.
     if (session.live && this.#lacksNothing(has)) {
@@ -444,11 +453,12 @@ export class Room {
     }
     // A big update is not copied once per reader: they are caught up from here, one after another (update laws, C11).
     const before = update.byteLength > LIMITS.bigSendBytes ? new Map(this.#ingest.known.vector) : null;
+    if (before !== null) this.#relays.flush();
     const taken = this.#take(update, isAnswer);
     session.received += 1;
     this.stats.overlaps += taken.overlaps;
     for (const piece of taken.pieces) {
-      if (before === null) this.#relay(session, piece.update, nowMs);
+      if (before === null) this.#relays.pass(session, piece.update);
       this.#window.add(piece.update, piece.ranges, piece.deletes, nowMs);
     }
     if (before !== null && taken.pieces.length > 0) this.#catchUpOthers(session, before);
@@ -490,22 +500,12 @@ export class Room {
     }
   }
 
-  #relay(author: Session, update: Uint8Array, nowMs: number): void {
-    let frame: Uint8Array | null = null;
-    for (const session of this.#sessions.values()) {
-      if (session === author || !session.live || session.closing) continue;
-      frame ??= updateFrame(update);
-      session.send(frame, nowMs);
-      this.stats.deliveries += 1;
-    }
-  }
-
   /** Serves every other live session what came since `before`. */
   #catchUpOthers(author: Session, before: ReadonlyMap<number, number>): void {
     for (const session of this.#sessions.values()) {
       if (session === author || !session.live || session.closing) continue;
       this.#serveOrPark(session, before);
-      this.stats.deliveries += 1;
+      this.#relays.deliveries += 1;
     }
   }
 
@@ -521,10 +521,18 @@ export class Room {
       this.#cancelCommit();
     }
     this.#commitDueMs = dueMs;
-    this.#cancelCommit = this.#host.timers.after(delayMs, () => {
-      this.#cancelCommit = null;
-      this.commitNow();
-    });
+    this.#cancelCommit = this.#host.timers.after(delayMs, () => this.#commitDue());
+  }
+
+  #commitDue(): void {
+    if (this.#relays.isWaiting) {
+      // A relay sent in the turn of the commit would wait for the disk.
+      this.#relays.flush();
+      this.#cancelCommit = this.#host.timers.after(0, () => this.#commitDue());
+      return;
+    }
+    this.#cancelCommit = null;
+    this.commitNow();
   }
 
   /** Writes the open window. Runs in a turn of its own; never throws. */

@@ -14,7 +14,6 @@ export class Stats {
   openedInMs = 0;
   connects = 0;
   refusedConnects = 0;
-  deliveries = 0;
   socketErrors = 0;
   /** Sessions that had to wait for lost structs, and times everything lost came back. */
   parked = 0;

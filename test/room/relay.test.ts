@@ -93,6 +93,56 @@ describe("relay", () => {
     expect(connected(room).doc.getText("t").toString()).toBe("cdef");
   });
 
+  it("[SY2] an edit after a pause goes out at once; edits close together share a frame, and nobody gets back what is theirs", () => {
+    const room = new TestRoom();
+    const [a, b, c] = [connected(room), connected(room), connected(room)];
+    for (const client of [a, b, c]) client.peer.take();
+    a.doc.getText("t").insert(0, "1");
+    room.settle();
+    expect(c.doc.getText("t").toString()).toBe("1");
+    expect(c.relayed).toBe(1);
+    for (const letter of "23") a.doc.getText("t").insert(a.doc.getText("t").length, letter);
+    b.doc.getMap("m").set("by", "b");
+    a.doc.getText("t").delete(0, 1);
+    room.settle();
+    expect(c.relayed).toBe(1);
+    room.timers.advance(LIMITS.relayWindowMs);
+    room.settle();
+    expect(c.relayed).toBe(2);
+    expect(c.doc.getText("t").toString()).toBe("23");
+    expect(c.doc.getMap("m").get("by")).toBe("b");
+    expect([a.relayed, b.relayed]).toEqual([1, 2]);
+    expect(a.doc.getMap("m").get("by")).toBe("b");
+    expect(b.doc.getText("t").toString()).toBe("23");
+    expect(room.look((r) => [r.relays.deliveries, r.relays.frames])).toEqual([2 + 3 + 4 + 1, 2 + 3]);
+  });
+
+  it("[SY2] what waits for its window reaches a client that is answered meanwhile, and is sent before the commit", () => {
+    const room = new TestRoom();
+    const [a, b] = [connected(room), connected(room)];
+    a.doc.getText("t").insert(0, "one");
+    room.settle();
+    a.doc.getText("t").insert(3, " two");
+    const joiner = new DocClient();
+    room.connect(joiner);
+    room.settle();
+    expect(joiner.doc.getText("t").toString()).toBe("one two");
+    expect(b.doc.getText("t").toString()).toBe("one two");
+    // The commit falls due while an edit waits: it goes first, in a turn of its own.
+    room.timers.advance(LIMITS.commitWindowMs - 4);
+    a.doc.getText("t").insert(7, " three");
+    room.settle();
+    a.doc.getText("t").insert(13, " four");
+    room.settle();
+    const rows = room.look((r) => r.store.head);
+    room.timers.advance(4);
+    expect(room.look((r) => r.relays.isWaiting)).toBe(false);
+    room.settle();
+    expect(b.doc.getText("t").toString()).toBe("one two three four");
+    room.pass(2_000);
+    expect(room.look((r) => r.store.head)).toBeGreaterThan(rows);
+  });
+
   it("[SY5] what lies behind a gap is stored, asked for, neither relayed nor served, and placed when the gap closes", () => {
     const room = new TestRoom();
     const [a, b] = [connected(room), connected(room)];
