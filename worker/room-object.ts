@@ -2,7 +2,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { crc32 } from "node:zlib";
 import { debugReport } from "../src/report/debug.ts";
-import { Room, type RoomHost } from "../src/room/room.ts";
+import { Room, type RoomHost, type WriteKind } from "../src/room/room.ts";
 import { SendBudget } from "../src/room/send-budget.ts";
 import type { Door } from "../src/room/session.ts";
 import { consoleLog } from "./console-log.ts";
@@ -11,8 +11,11 @@ import { foreignStorage } from "./foreign-storage.ts";
 import { SocketPeer } from "./socket.ts";
 import { DurableSql } from "./sql.ts";
 
-/** Rooms with a commit the disk has not confirmed. It outlives an object that dies in a commit, as the isolate does (update laws, C3). */
-const unconfirmedCommits = new Map<string, number>();
+/** Per room the write the disk has not confirmed. It outlives an object that dies in a write, as the isolate does (update laws, C3). */
+const unconfirmedWrites = new Map<string, { readonly kind: WriteKind }>();
+
+/** Per room the checkpoints that failed in a row. */
+const checkpointFailures = new Map<string, number>();
 
 /** All rooms of this isolate share its memory, so they share this. */
 const sendBudget = new SendBudget();
@@ -73,16 +76,24 @@ export class VaultSyncServer extends DurableObject<Env> {
       *peers() {
         for (const socket of ctx.getWebSockets()) yield peerOf(socket);
       },
-      commitNote: {
-        died: unconfirmedCommits.has(id),
-        begin: () => void unconfirmedCommits.set(id, (unconfirmedCommits.get(id) ?? 0) + 1),
+      writeNote: {
+        died: unconfirmedWrites.get(id)?.kind ?? null,
+        get checkpointFailures() {
+          return checkpointFailures.get(id) ?? 0;
+        },
+        set checkpointFailures(count) {
+          if (count === 0) checkpointFailures.delete(id);
+          else checkpointFailures.set(id, count);
+        },
+        begin: (kind) => void unconfirmedWrites.set(id, { kind }),
         // A commit that fails resets the object: then this promise never says it was confirmed, and the note stays for the next instance.
-        end: () => {
-          // Counted at this moment: a commit begun before the disk confirms this one keeps the note.
-          const begun = unconfirmedCommits.get(id);
+        end: (checkpointDone) => {
+          // That of this moment: a write begun before the disk confirms this one keeps its note.
+          const begun = unconfirmedWrites.get(id);
           void ctx.storage.sync().then(
             () => {
-              if (unconfirmedCommits.get(id) === begun) unconfirmedCommits.delete(id);
+              if (unconfirmedWrites.get(id) === begun) unconfirmedWrites.delete(id);
+              if (checkpointDone) checkpointFailures.delete(id);
             },
             () => undefined,
           );

@@ -26,6 +26,10 @@ export class CheckpointKeeper {
     this.#host = host;
     this.#stats = stats;
     this.#onDamage = onDamage;
+    const { writeNote } = host;
+    // An instance that died in a checkpoint could not count it.
+    if (writeNote.died === "checkpoint") writeNote.checkpointFailures += 1;
+    this.totals.failuresInARow = writeNote.checkpointFailures;
   }
 
   /** The circuit breaker: open means no checkpoint is tried by itself. */
@@ -53,6 +57,7 @@ export class CheckpointKeeper {
   /** An admin asks: closes the breaker and tries both. @throws {Error} with what failed. */
   asked(): { checkpoint: StepReport; compaction: StepReport } {
     this.totals.failuresInARow = 0;
+    this.#host.writeNote.checkpointFailures = 0;
     const checkpoint = this.#store.journal.length === 0 ? NOTHING : this.checkpoint("admin");
     const compaction = checkpoint === null ? null : this.#store.wantsCompaction ? this.compactOnce() : NOTHING;
     if (checkpoint === null || compaction === null) throw new Error(this.lastError ?? "checkpoint failed");
@@ -80,8 +85,12 @@ export class CheckpointKeeper {
   #run(kind: "checkpoint" | "maintenance", reason: string, work: () => StepReport): StepReport | null {
     const startedMs = this.#host.clock.nowMs();
     const rowsBefore = this.#host.sql.rowsWritten;
+    // Counted outside the object too: a checkpoint that resets it must not be tried for ever.
+    this.#host.writeNote.begin("checkpoint");
+    let isDone = false;
     try {
       const report = work();
+      isDone = true;
       const durationMs = this.#host.clock.nowMs() - startedMs;
       this.#stats.step(durationMs);
       if (report.kind === "done") this.succeeded(report, reason, durationMs);
@@ -89,12 +98,14 @@ export class CheckpointKeeper {
     } catch (error) {
       this.totals.failures += 1;
       this.totals.failuresInARow += 1;
+      this.#host.writeNote.checkpointFailures = this.totals.failuresInARow;
       this.lastError = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
       this.#stats.error(startedMs, "checkpoint.failed", this.lastError);
       this.#host.log.event("error", "checkpoint.failed", { reason, inARow: this.totals.failuresInARow, error: this.lastError.slice(0, 200) });
       if (error instanceof DamagedRowError) this.#onDamage(error);
       return null;
     } finally {
+      this.#host.writeNote.end(isDone);
       this.#stats.rowsWrittenBy[kind] += this.#host.sql.rowsWritten - rowsBefore;
     }
   }

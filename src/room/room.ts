@@ -26,6 +26,23 @@ import { type ServeStep, nextServeStep } from "./serve.ts";
 import { type Door, Session } from "./session.ts";
 import { Stats } from "./stats.ts";
 
+/** What a write under way belongs to. */
+export type WriteKind = "commit" | "checkpoint";
+
+/**
+ * Kept outside the object, because a disk that is full and a commit that fails reset it (update laws, C3): whether a write is under way, and what came
+ * of the last checkpoints. Lasts as long as the isolate.
+ */
+export interface WriteNote {
+  /** The write the instance before this one died in. */
+  readonly died: WriteKind | null;
+  /** Checkpoints that failed in a row, in this instance and those before it. */
+  checkpointFailures: number;
+  begin(kind: WriteKind): void;
+  /** Called in the turn of the write. When the disk has it the host clears the note, and the failures too if a checkpoint was `done`. */
+  end(checkpointDone: boolean): void;
+}
+
 /** Everything the room needs from its host. */
 export interface RoomHost {
   readonly sql: Sql;
@@ -36,14 +53,7 @@ export interface RoomHost {
   readonly checksum: Checksum;
   /** All open sockets of this room. */
   peers(): Iterable<Peer>;
-  /** Notes outside the object that a commit is under way, and clears the note once it is durable (update laws, C3). */
-  readonly commitNote: {
-    /** Whether the instance before this one ended in a commit. */
-    readonly died: boolean;
-    begin(): void;
-    /** Called in the turn of the commit; the host clears the note when the disk has it. */
-    end(): void;
-  };
+  readonly writeNote: WriteNote;
   /** Shared by all rooms of the isolate. */
   readonly sendBudget: SendBudget;
   /** Storage of an older server that this version does not take over yet, or null. Reads only. */
@@ -162,10 +172,11 @@ export class Room {
       log.event("error", "room.unreadable", { reason });
       return;
     }
-    if (this.#health.kind === "healthy" && this.#host.commitNote.died) {
-      this.#health = { kind: "unproven", reason: "the last commit failed", sinceMs: startedMs, attempts: 0 };
-      this.stats.error(startedMs, "commit.died", "the instance before this one ended in a commit");
-      log.event("error", "commit.died", {});
+    const { died } = this.#host.writeNote;
+    if (this.#health.kind === "healthy" && died !== null) {
+      this.#health = { kind: "unproven", reason: `the last ${died} failed`, sinceMs: startedMs, attempts: 0 };
+      this.stats.error(startedMs, `${died}.died`, `the instance before this one ended in a ${died}`);
+      log.event("error", `${died}.died`, {});
     }
     this.stats.openedInMs = clock.nowMs() - startedMs;
   }
@@ -475,13 +486,13 @@ export class Room {
     // It has answered and still needs what is lost. Somebody else who is connected may bring it; else there is nothing to wait for.
     if (isAnswer && session.parked !== null && !this.#anybodyLive()) session.close(CLOSE.damaged.code, CLOSE.damaged.reason);
     const isNews = taken.pieces.length > 0 || taken.held !== null;
-    if (!isNews && this.#window.isEmpty && !this.#staging) {
+    if (!isNews && this.#window.isEmpty && !this.#staging && this.#health.kind === "healthy") {
       session.durable = session.received;
       session.save();
-      if (this.#health.kind === "healthy") this.#sendReceipt(session, "covered");
+      this.#sendReceipt(session, "covered");
       return "covered";
     }
-    // Covered by something that is itself not durable yet: the receipt waits with it. The count is saved with the commit; until then a timer keeps us awake.
+    // Covered by something that is itself not durable yet, or by a room that has to prove itself first: the receipt waits with it. The count is saved with the commit; until then a timer keeps us awake.
     this.#window.wait(session);
     this.#scheduleCommit(nowMs);
     if (taken.held !== null && taken.pieces.length === 0) return "held";
@@ -543,19 +554,22 @@ export class Room {
     this.#lastCommitMs = startedMs;
     const closed = this.#window.close();
     const { batch } = closed;
-    if (batch.updates.length === 0 && batch.held.length === 0 && batch.released.length === 0) {
+    const isEmpty = batch.updates.length === 0 && batch.held.length === 0 && batch.released.length === 0;
+    if (isEmpty && !(this.#health.kind === "unproven" && closed.waiting.size > 0)) {
       this.#settle(closed.waiting);
       return;
     }
     const rowsBefore = this.#host.sql.rowsWritten;
-    this.#host.commitNote.begin();
+    this.#host.writeNote.begin("commit");
     try {
       if (!this.#store.fits(batch)) {
         this.stats.oversized += 1;
         this.#stage(closed);
         return;
       }
-      this.#store.commit(batch, startedMs);
+      // Nothing to store, but somebody waits for a receipt: one row shows whether storage can be written again.
+      if (isEmpty) this.#store.prove(startedMs);
+      else this.#store.commit(batch, startedMs);
     } catch (error) {
       this.#commitFailed(closed, error);
       return;
@@ -565,9 +579,9 @@ export class Room {
     if (this.#store.wantsCheckpoint && !this.#keeper.isOpen) this.#host.timers.after(0, () => this.#checkpoint());
   }
 
-  #committed(closed: ReturnType<CommitWindow["close"]>, durationMs: number): void {
+  #committed(closed: ReturnType<CommitWindow["close"]>, durationMs: number, checkpointDone = false): void {
     const nowMs = this.#host.clock.nowMs();
-    this.#host.commitNote.end();
+    this.#host.writeNote.end(checkpointDone);
     this.#receiptVector = null;
     this.#ingest.windowClosed();
     this.#noticeHealing();
@@ -596,7 +610,7 @@ export class Room {
 
   #commitFailed(closed: ReturnType<CommitWindow["close"]>, error: unknown): void {
     const nowMs = this.#host.clock.nowMs();
-    this.#host.commitNote.end();
+    this.#host.writeNote.end(false);
     this.#window.reopen(closed);
     const attempts = this.#health.kind === "unproven" ? this.#health.attempts + 1 : 0;
     const reason = "a commit failed";
@@ -630,7 +644,7 @@ export class Room {
         this.stats.rowsWrittenBy.checkpoint += this.#host.sql.rowsWritten - rowsBefore;
         this.#keeper.succeeded(next.value, "oversized_delta", this.#host.clock.nowMs() - startedMs);
         this.#planCompaction();
-        this.#committed(closed, this.#host.clock.nowMs() - startedMs);
+        this.#committed(closed, this.#host.clock.nowMs() - startedMs, true);
       } catch (error) {
         this.#staging = false;
         this.#commitFailed(closed, error);

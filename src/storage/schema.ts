@@ -32,7 +32,7 @@ export const MIGRATIONS: readonly Migration[] = [
     to: 1,
     name: "rooms-as-journal-and-chunks",
     statements: [
-      // Key to value. `schema_version` and `min_safe_version`; the runtime refuses PRAGMA user_version.
+      // Key to value. `schema_version`, `min_safe_version`, and `proved_at_ms`; the runtime refuses PRAGMA user_version.
       `CREATE TABLE room_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`,
       // One row per commit. `slot` counts from 1 since the last checkpoint and is overwritten after the next, because deletes are billed;
       // a row is live when seq = absorbed + slot. `sum` is the CRC-32 of `data`; `summary` carries its own. Summary before data: a wake reads
@@ -57,6 +57,13 @@ export const MIGRATIONS: readonly Migration[] = [
   },
 ];
 
+const UPSERT_META = `INSERT INTO room_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`;
+
+/** Notes that storage could be written at this time, after a failure. */
+export function noteProof(sql: Sql, atMs: number): void {
+  sql.exec(UPSERT_META, "proved_at_ms", String(atMs));
+}
+
 /** Whether this object has our tables, and at which version. Reads only. @throws {SchemaTooNewError} */
 export function readSchemaVersion(sql: Sql): number {
   const table = sql.exec(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'room_meta'`);
@@ -77,9 +84,8 @@ export function migrate(sql: Sql): boolean {
       if (step.to <= from) continue;
       for (const statement of step.statements) sql.exec(statement);
     }
-    const upsert = `INSERT INTO room_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`;
-    sql.exec(upsert, "schema_version", String(SCHEMA_VERSION));
-    sql.exec(upsert, "min_safe_version", String(MIN_SAFE_VERSION));
+    sql.exec(UPSERT_META, "schema_version", String(SCHEMA_VERSION));
+    sql.exec(UPSERT_META, "min_safe_version", String(MIN_SAFE_VERSION));
   });
   return true;
 }

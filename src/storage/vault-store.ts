@@ -22,7 +22,7 @@ import { type DamagedRow, keepDamaged, listDamaged } from "./damaged-rows.ts";
 import { type StoredError, listErrors, recordError } from "./error-ring.ts";
 import { type JournalRowSummary, appendRow, emptyRow, encodeRowData, encodeRowSummary, readJournal, readRow, readRowRaw } from "./journal.ts";
 import { type ChunkEntry, EMPTY_INDEX, type RoomIndex, readIndex, writeIndex } from "./room-index.ts";
-import { migrate, readSchemaVersion } from "./schema.ts";
+import { migrate, noteProof, readSchemaVersion } from "./schema.ts";
 import { type HeldRow, deleteHeld, insertHeld, readHeld, readHeldRaw } from "./held.ts";
 
 /** What one commit window brings to disk. */
@@ -262,6 +262,15 @@ export class VaultStore {
     }
     this.#forgetHeld(batch.released);
     this.#held.push(...held);
+  }
+
+  /** Writes one row that means nothing else: durable when the turn is, so that a room learns whether it can write. @throws what the engine throws */
+  prove(atMs: number): void {
+    this.#sql.transaction(() => {
+      migrate(this.#sql);
+      noteProof(this.#sql, atMs);
+    });
+    this.#schemaReady = true;
   }
 
   /** Whether the journal is large enough to be moved into chunks. */

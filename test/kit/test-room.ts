@@ -1,4 +1,4 @@
-import { Room, type ConnectOptions, type RoomHost } from "../../src/room/room.ts";
+import { Room, type ConnectOptions, type RoomHost, type WriteKind } from "../../src/room/room.ts";
 import { SendBudget } from "../../src/room/send-budget.ts";
 import { checksum } from "./checksum.ts";
 import type { DocClient } from "./doc-client.ts";
@@ -24,7 +24,8 @@ export class TestRoom {
   /** Times an instance died. */
   deaths = 0;
   #room: Room | null = null;
-  #commitUnderWay = false;
+  #writeUnderWay: WriteKind | null = null;
+  readonly #outside = { checkpointFailures: 0 };
   /** Peers that live through a wake. */
   #open = new Set<FakePeer>();
 
@@ -41,6 +42,7 @@ export class TestRoom {
 
   #host(): RoomHost {
     const open = this.#open;
+    const outside = this.#outside;
     return {
       sql: this.sql,
       clock: this.clock,
@@ -49,13 +51,19 @@ export class TestRoom {
       log: this.log,
       checksum,
       peers: () => [...open].filter((peer) => peer.closed === null),
-      commitNote: {
-        died: this.#commitUnderWay,
-        begin: () => {
-          this.#commitUnderWay = true;
+      writeNote: {
+        died: this.#writeUnderWay,
+        get checkpointFailures() {
+          return outside.checkpointFailures;
         },
-        end: () => {
-          this.#noteEnds = true;
+        set checkpointFailures(count) {
+          outside.checkpointFailures = count;
+        },
+        begin: (kind) => {
+          this.#writeUnderWay = kind;
+        },
+        end: (checkpointDone) => {
+          this.#noteEnds = checkpointDone ? "checkpoint" : "write";
         },
       },
       sendBudget: this.sendBudget,
@@ -63,11 +71,11 @@ export class TestRoom {
     };
   }
 
-  #noteEnds = false;
+  #noteEnds: "write" | "checkpoint" | null = null;
 
-  /** Whether the note outside the object says that a commit is under way, or was when the instance died. */
+  /** Whether the note outside the object says that a write is under way, or was when the instance died. */
   get noteStands(): boolean {
-    return this.#commitUnderWay;
+    return this.#writeUnderWay !== null;
   }
 
   /** Runs one event. Returns false when the instance died in it. */
@@ -75,8 +83,9 @@ export class TestRoom {
     const queued = new Map([...this.#open].map((peer) => [peer, peer.sent.length]));
     try {
       this.sql.turn(() => event(this.room));
-      if (this.#noteEnds) this.#commitUnderWay = false;
-      this.#noteEnds = false;
+      if (this.#noteEnds !== null) this.#writeUnderWay = null;
+      if (this.#noteEnds === "checkpoint") this.#outside.checkpointFailures = 0;
+      this.#noteEnds = null;
       return true;
     } catch (error) {
       if (!(error instanceof ObjectResetError)) throw error;
@@ -99,7 +108,7 @@ export class TestRoom {
   /** The instance is gone, its sockets with it. @param inCommit whether the platform reset it in a commit; else the process was killed */
   die(): void {
     this.deaths += 1;
-    this.#noteEnds = false;
+    this.#noteEnds = null;
     for (const peer of this.#open) {
       peer.drop();
       this.clients.get(peer)?.lost();
@@ -114,7 +123,8 @@ export class TestRoom {
   /** The whole process is killed: the note outside the object dies too. */
   kill(): void {
     this.die();
-    this.#commitUnderWay = false;
+    this.#writeUnderWay = null;
+    this.#outside.checkpointFailures = 0;
   }
 
   /** The room is evicted while its sockets stay. */

@@ -55,6 +55,28 @@ describe("checkpoints", () => {
     expect(connected(room).doc.getText("t").toString()).toBe(a.doc.getText("t").toString());
   });
 
+  it("[CP5] checkpoints that reset the object open the breaker of the next instance, until one reaches the disk", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    for (let death = 1; death <= LIMITS.checkpointBreakerFailures; death++) {
+      a.doc.getText("t").insert(0, `${death} `);
+      room.pass(2_000);
+      expect(room.look((r) => [r.keeper.isOpen, r.health.kind])).toEqual([false, "healthy"]);
+      room.sql.faults = { failCommit: room.sql.commits + 1 };
+      expect(room.turn((r) => void r.keeper.checkpoint("test"))).toBe(false);
+      expect(room.look((r) => [r.health.kind, r.keeper.totals.failuresInARow])).toEqual(["unproven", death]);
+      room.connect(a);
+      room.pass(2_000);
+    }
+    expect(room.look((r) => [r.keeper.isOpen, r.health.kind, r.store.index.chunks.length])).toEqual([true, "healthy", 0]);
+    fill(room, a, "kept in the journal");
+    expect(room.look((r) => r.store.wantsCheckpoint)).toBe(true);
+    room.turn((r) => void r.compact());
+    room.die();
+    expect(room.look((r) => [r.keeper.isOpen, r.store.index.chunks.length])).toEqual([false, 1]);
+    expect(connected(room).doc.getText("t").toString()).toBe(a.doc.getText("t").toString());
+  });
+
   it("[CP1] [JN4] sequence numbers go on over checkpoints and restarts, and the journal is empty after one", () => {
     const room = new TestRoom();
     const a = connected(room);

@@ -162,4 +162,27 @@ describe("receipts", () => {
     expect(b.durableFrames).toBe(b.sent.length);
     expect(b.texts.join()).toContain(`"reason":null`);
   });
+
+  it("[DG2] [RC7] with nothing new to store, one row proves that storage can be written, and the receipts follow", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    a.doc.getText("t").insert(0, "durable ");
+    room.pass(2_000);
+    room.sql.faults = { failCommit: room.sql.commits + 1 };
+    a.doc.getText("t").insert(0, "lost ");
+    room.pass(2_000);
+    expect(room.deaths).toBe(1);
+    // Has everything that is stored and nothing else.
+    const b = new DocClient();
+    room.connect(b);
+    const written = room.look(() => room.sql.rowsWritten);
+    room.settle();
+    expect([room.look((r) => r.health.kind), b.receipts.length, room.sql.rowsWritten - written]).toEqual(["unproven", 0, 0]);
+    room.pass(10_000);
+    expect([room.look((r) => r.health.kind), room.sql.rowsWritten - written]).toEqual(["healthy", 1]);
+    expect(b.durableFrames).toBe(b.sent.length);
+    expect(b.doc.getText("t").toString()).toBe("durable ");
+    room.pass(10_000);
+    expect(room.sql.rowsWritten - written).toBe(1);
+  });
 });
