@@ -3,6 +3,7 @@ import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import type { ChunkEntry } from "./room-index.ts";
 import { DamagedRowError } from "./damage.ts";
+import { joinParts, splitParts } from "./parts.ts";
 
 /** Rows per chunk id: 64 parts of over a megabyte hold more than the largest frame. */
 const PARTS_PER_CHUNK = 64;
@@ -12,9 +13,8 @@ if (PARTS_PER_CHUNK * PART_BYTES < 2 * LIMITS.maxFrameBytes) throw new Error("ch
 
 /** Writes `bytes` as chunk `id`, over whatever stood there. Returns the part count and the checksum for the index. */
 export function writeChunk(sql: Sql, checksum: Checksum, id: number, bytes: Uint8Array): { parts: number; sum: number } {
-  const parts = Math.max(1, Math.ceil(bytes.byteLength / PART_BYTES));
-  for (let part = 0; part < parts; part++) {
-    const slice = bytes.subarray(part * PART_BYTES, (part + 1) * PART_BYTES);
+  const parts = splitParts(bytes, PART_BYTES);
+  for (const [part, slice] of parts.entries()) {
     sql.exec(
       `INSERT INTO room_chunk (row, sum, data) VALUES (?, ?, ?) ON CONFLICT (row) DO UPDATE SET sum = excluded.sum, data = excluded.data`,
       id * PARTS_PER_CHUNK + part,
@@ -22,7 +22,7 @@ export function writeChunk(sql: Sql, checksum: Checksum, id: number, bytes: Uint
       slice,
     );
   }
-  return { parts, sum: checksum(bytes) };
+  return { parts: parts.length, sum: checksum(bytes) };
 }
 
 /** Bytes of a chunk, checked. @throws {DamagedRowError} when a part is missing or any checksum differs. */
@@ -35,7 +35,7 @@ export function readChunk(sql: Sql, checksum: Checksum, entry: ChunkEntry): Uint
     first + entry.parts,
   );
   if (rows.length !== entry.parts) throw new DamagedRowError(origin, "row-missing");
-  const bytes = entry.parts === 1 ? rows[0]!.data : concat(rows.map((row) => row.data));
+  const bytes = joinParts(rows.map((row) => row.data));
   if (bytes.byteLength !== entry.byteLength || checksum(bytes) !== entry.sum) throw new DamagedRowError(origin, "checksum-mismatch");
   return bytes;
 }
@@ -56,14 +56,4 @@ export function dropChunksExcept(sql: Sql, keep: ReadonlyMap<number, number>): n
     dropped += 1;
   }
   return dropped;
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.byteLength;
-  }
-  return bytes;
 }

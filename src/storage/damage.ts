@@ -6,7 +6,8 @@ export type DamageOrigin =
   | { readonly kind: "chunk"; readonly id: number }
   | { readonly kind: "deletes"; readonly row: number }
   | { readonly kind: "held"; readonly row: number }
-  | { readonly kind: "index" };
+  /** One of the two copies, which the other stands in for; without `copy` both, and the room is unreadable. */
+  | { readonly kind: "index"; readonly copy?: 1 | 2 };
 
 export type DamageReason = "checksum-mismatch" | "row-missing" | "row-unreadable";
 
@@ -34,6 +35,6 @@ export function describeOrigin(origin: DamageOrigin): string {
     case "held":
       return `held row ${origin.row}`;
     case "index":
-      return "index";
+      return origin.copy === undefined ? "index" : `index copy ${origin.copy}`;
   }
 }

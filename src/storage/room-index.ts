@@ -1,6 +1,6 @@
 /**
  * The index of a room: which chunks make up the vault, what each covers, where the delete set lies, and up to which journal row all of it reaches.
- * Small enough to read whole at every wake. Written in the transaction of each checkpoint, and by nothing else.
+ * Small enough to read whole at every wake. Written in the transaction of each checkpoint, and by nothing else; twice, because nothing can be read without it.
  *
  * Bytes: var-uints throughout. format (1) · absorbed seq · next chunk id · next delete row · chunk count, then per chunk: id, part count, byte length, CRC-32,
  * deleted clocks since its rewrite, run count, then per run: client, clock, end - clock, struct count, byte length (offsets follow, runs lie
@@ -14,7 +14,8 @@ import { type CutPoints, decodeCutPoints, encodeCutPoints } from "../update/cut-
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import type { ClientRange } from "../update/news.ts";
-import { DamagedRowError } from "./damage.ts";
+import { type DamageReason, DamagedRowError } from "./damage.ts";
+import { joinParts, splitParts } from "./parts.ts";
 
 const FORMAT = 1;
 
@@ -184,36 +185,65 @@ export function decodeIndex(bytes: Uint8Array): RoomIndex {
   }
 }
 
-/** Reads the index; an absent one is that of a room without a checkpoint. @throws {DamagedRowError} */
-export function readIndex(sql: Sql, checksum: Checksum): RoomIndex {
-  const rows = sql.exec<{ part: number; sum: number; data: Uint8Array }>(`SELECT part, sum, data FROM room_index ORDER BY part`);
-  if (rows.length === 0) return EMPTY_INDEX;
-  const total = rows.reduce((sum, row) => sum + row.data.byteLength, 0);
-  const bytes = new Uint8Array(total);
-  let offset = 0;
-  for (const [position, row] of rows.entries()) {
-    if (row.part !== position) throw new DamagedRowError({ kind: "index" }, "row-missing");
-    // Each part's sum goes over the part alone; the last part says how many there are through the decoder's end check.
-    if (checksum(row.data) !== row.sum) throw new DamagedRowError({ kind: "index" }, "checksum-mismatch");
-    bytes.set(row.data, offset);
-    offset += row.data.byteLength;
-  }
-  return decodeIndex(bytes);
+/** Two copies, written together. Tables of their own, so that no page of the database holds both. */
+const COPY_TABLES = { 1: "room_index", 2: "room_index_copy" } as const;
+
+type CopyNumber = keyof typeof COPY_TABLES;
+
+/**
+ * Reads the index; an absent one is that of a room without a checkpoint. The second copy is read only when the first cannot be trusted; then
+ * `damaged` names the first. `writeIndex` makes both sound again.
+ * @throws {DamagedRowError} when neither copy can be trusted.
+ */
+export function readIndex(sql: Sql, checksum: Checksum): { index: RoomIndex; damaged: DamagedRowError[] } {
+  const first = readCopy(sql, checksum, 1);
+  if (first.index !== null) return { index: first.index, damaged: [] };
+  const second = readCopy(sql, checksum, 2);
+  if (second.index !== null) return { index: second.index, damaged: [first.damage] };
+  if (first.isAbsent && second.isAbsent) return { index: EMPTY_INDEX, damaged: [] };
+  const { damage } = first.isAbsent ? second : first;
+  throw new DamagedRowError({ kind: "index" }, damage.reason, { cause: damage });
 }
 
-/** Writes the index over the old one. Call inside the transaction that publishes what it names. */
-export function writeIndex(sql: Sql, checksum: Checksum, index: RoomIndex): void {
-  const bytes = encodeIndex(index);
-  let part = 0;
-  for (let offset = 0; offset < bytes.byteLength; offset += LIMITS.chunkBytes) {
-    const slice = bytes.subarray(offset, offset + LIMITS.chunkBytes);
-    sql.exec(
-      `INSERT INTO room_index (part, sum, data) VALUES (?, ?, ?) ON CONFLICT (part) DO UPDATE SET sum = excluded.sum, data = excluded.data`,
-      part,
-      checksum(slice),
-      slice,
-    );
-    part += 1;
+type ReadCopy = { readonly index: RoomIndex; readonly damage: null } | { readonly index: null; readonly damage: DamagedRowError; readonly isAbsent: boolean };
+
+function readCopy(sql: Sql, checksum: Checksum, copy: CopyNumber): ReadCopy {
+  const damaged = (reason: DamageReason, cause?: unknown): ReadCopy => ({
+    index: null,
+    damage: new DamagedRowError({ kind: "index", copy }, reason, { cause }),
+    isAbsent: false,
+  });
+  const rows = sql.exec<{ part: number; sum: number; data: Uint8Array }>(`SELECT part, sum, data FROM ${COPY_TABLES[copy]} ORDER BY part`);
+  if (rows.length === 0) return { index: null, damage: new DamagedRowError({ kind: "index", copy }, "row-missing"), isAbsent: true };
+  for (const [position, row] of rows.entries()) {
+    if (row.part !== position) return damaged("row-missing");
+    // Each part's sum goes over the part alone; the last part says how many there are through the decoder's end check.
+    if (checksum(row.data) !== row.sum) return damaged("checksum-mismatch");
   }
-  sql.exec(`DELETE FROM room_index WHERE part >= ?`, part);
+  try {
+    return { index: decodeIndex(joinParts(rows.map((row) => row.data))), damage: null };
+  } catch (cause) {
+    return damaged("row-unreadable", cause);
+  }
+}
+
+/** The stored parts of one copy, unchecked, for setting it aside. */
+export function readIndexRaw(sql: Sql, copy: CopyNumber): Uint8Array[] {
+  return sql.exec<{ data: Uint8Array }>(`SELECT data FROM ${COPY_TABLES[copy]} ORDER BY part`).map((row) => row.data);
+}
+
+/** Writes both copies of the index over the old ones. Call inside the transaction that publishes what it names. */
+export function writeIndex(sql: Sql, checksum: Checksum, index: RoomIndex): void {
+  const parts = splitParts(encodeIndex(index), LIMITS.chunkBytes);
+  for (const table of Object.values(COPY_TABLES)) {
+    for (const [part, data] of parts.entries()) {
+      sql.exec(
+        `INSERT INTO ${table} (part, sum, data) VALUES (?, ?, ?) ON CONFLICT (part) DO UPDATE SET sum = excluded.sum, data = excluded.data`,
+        part,
+        checksum(data),
+        data,
+      );
+    }
+    sql.exec(`DELETE FROM ${table} WHERE part >= ?`, parts.length);
+  }
 }

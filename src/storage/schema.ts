@@ -42,12 +42,16 @@ export const MIGRATIONS: readonly Migration[] = [
          summary BLOB NOT NULL, data BLOB NOT NULL) STRICT`,
       // Parts of chunks: row = chunk id * 64 + part.
       `CREATE TABLE room_chunk (row INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`,
-      // The index of chunks and delete shards, in parts; everything not named here is not part of the vault.
+      // The index of chunks and delete shards, in parts; everything not named here is not part of the vault. Twice, in tables of their own so that
+      // no page holds both: without an index the whole room is unreadable.
       `CREATE TABLE room_index (part INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`,
+      `CREATE TABLE room_index_copy (part INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`,
       // The delete set: row 1 is the delta since the last fold, the others are shards of the base by client range.
       `CREATE TABLE room_deletes (row INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`,
-      // Structs behind a gap, in order of arrival: stored, not served, not relayed until the gap closes.
-      `CREATE TABLE room_held (row INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`,
+      // Structs behind a gap, in order of arrival: stored, not served, not relayed until the gap closes. Part rows: key = number of arrival * 64 + part,
+      // `parts` of them; `sum` is the CRC-32 of this part.
+      `CREATE TABLE room_held (
+         key INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, parts INTEGER NOT NULL, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`,
       // Rows that failed their checksum, set aside with their bytes for a human.
       `CREATE TABLE room_damaged (
          row INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, origin TEXT NOT NULL, reason TEXT NOT NULL, data BLOB NOT NULL) STRICT`,

@@ -21,7 +21,7 @@ import { absorbDeletes, readDeletes, readDeletesRaw, withoutDeleteRow } from "./
 import { type DamagedRow, keepDamaged, listDamaged } from "./damaged-rows.ts";
 import { type StoredError, listErrors, recordError } from "./error-ring.ts";
 import { type JournalRowSummary, appendRow, emptyRow, encodeRowData, encodeRowSummary, readJournal, readRow, readRowRaw } from "./journal.ts";
-import { type ChunkEntry, EMPTY_INDEX, type RoomIndex, readIndex, writeIndex } from "./room-index.ts";
+import { type ChunkEntry, EMPTY_INDEX, type RoomIndex, readIndex, readIndexRaw, writeIndex } from "./room-index.ts";
 import { migrate, noteProof, readSchemaVersion } from "./schema.ts";
 import { type HeldRow, deleteHeld, insertHeld, readHeld, readHeldRaw } from "./held.ts";
 
@@ -72,7 +72,7 @@ export class VaultStore {
 
   /**
    * Reads index and journal summaries. Writes nothing.
-   * @throws {DamagedRowError} when the index cannot be trusted; {SchemaTooNewError}. Damaged journal rows are returned, not thrown.
+   * @throws {DamagedRowError} when no copy of the index can be trusted; {SchemaTooNewError}. Other damage is returned, not thrown.
    */
   open(): { gaps: readonly number[]; damaged: readonly DamagedRowError[] } {
     this.#schemaReady = readSchemaVersion(this.#sql) > 0;
@@ -83,14 +83,15 @@ export class VaultStore {
     this.#held = [];
     this.#gaps = [];
     if (!this.#schemaReady) return { gaps: [], damaged: [] };
-    this.#index = readIndex(this.#sql, this.#checksum);
+    const { index, damaged } = readIndex(this.#sql, this.#checksum);
+    this.#index = index;
     const journal = readJournal(this.#sql, this.#index.absorbed, this.#checksum);
     this.#journal = [...journal.rows];
     this.#gaps = journal.gaps;
     this.#recount();
     const held = readHeld(this.#sql, this.#checksum);
     this.#held = held.rows;
-    return { gaps: journal.gaps, damaged: [...journal.damaged, ...held.damaged] };
+    return { gaps: journal.gaps, damaged: [...damaged, ...journal.damaged, ...held.damaged] };
   }
 
   /** Derives clocks and journal deletions from index and journal. */
@@ -119,7 +120,7 @@ export class VaultStore {
 
   /**
    * Sets damaged rows aside: keeps their bytes in `room_damaged`, takes their clocks out of the state vector and notes them as lost. One transaction.
-   * @throws {DamagedRowError} when it is the index: then the room stays unreadable and nothing is touched.
+   * @throws {DamagedRowError} when it is the index as a whole: then the room stays unreadable and nothing is touched.
    */
   setAside(damaged: readonly DamagedRowError[], atMs: number): void {
     let index: RoomIndex = { ...this.#index, lost: this.lost, lostUnknown: this.lostUnknown };
@@ -131,7 +132,10 @@ export class VaultStore {
         const keep = (data: Uint8Array): void => keepDamaged(this.#sql, atMs, error, data);
         switch (origin.kind) {
           case "index":
-            throw error;
+            if (origin.copy === undefined) throw error;
+            // The copy that was read is written over this one below.
+            for (const part of readIndexRaw(this.#sql, origin.copy)) keep(part);
+            break;
           case "chunk": {
             const entry = index.chunks.find((chunk) => chunk.id === origin.id);
             if (entry === undefined) break;
@@ -159,7 +163,7 @@ export class VaultStore {
             break;
           }
           case "held":
-            keep(readHeldRaw(this.#sql, origin.row) ?? new Uint8Array());
+            for (const part of readHeldRaw(this.#sql, origin.row)) keep(part);
             deleteHeld(this.#sql, [origin.row]);
             heldGone.push(origin.row);
             break;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
+import { checksum } from "../kit/checksum.ts";
 import { DocClient, holds } from "../kit/doc-client.ts";
 import { TestRoom } from "../kit/test-room.ts";
 
@@ -79,7 +80,7 @@ describe("damage", () => {
   it("[DG4] refuses everybody over an index that cannot be read, and touches nothing", () => {
     const { room, writer } = filledRoom();
     room.disconnect(writer);
-    corrupt(room, `UPDATE room_index SET data = ${FLIP}`);
+    corrupt(room, `UPDATE room_index SET data = ${FLIP}; DELETE FROM room_index_copy`);
     room.kill();
     const rows = room.sql.rowsWritten;
     const client = new DocClient();
@@ -89,6 +90,48 @@ describe("damage", () => {
     expect(client.answers).toBe(0);
     expect(room.sql.rowsWritten).toBe(rows);
     expect(room.look((r) => r.health.kind)).toBe("unreadable");
+  });
+
+  for (const [name, damage] of [
+    ["fails its checksum", `UPDATE room_index SET data = ${FLIP}`],
+    ["is missing", `DELETE FROM room_index`],
+    ["is of an unknown format", `UPDATE room_index SET data = x'7f', sum = ${checksum(Uint8Array.of(0x7f))}`],
+  ] as const) {
+    it(`[DG4] reads the second copy of the index when the first ${name}, names it and writes both again`, () => {
+      const { room, writer } = filledRoom();
+      room.disconnect(writer);
+      corrupt(room, damage);
+      room.kill();
+      const client = new DocClient();
+      room.connect(client);
+      room.settle();
+      expect(client.answers).toBe(1);
+      expect(Y.equalSnapshots(Y.snapshot(client.doc), Y.snapshot(writer.doc))).toBe(true);
+      expect(room.look((r) => [r.health.kind, r.store.lost, r.store.lostUnknown])).toEqual(["healthy", [], false]);
+      expect(room.look((r) => r.stats.errors.map((entry) => entry.detail).join())).toContain("index copy 1");
+      expect(room.look((r) => r.store.damagedRows().map((row) => row.origin))).toEqual(name === "is missing" ? [] : ["index copy 1"]);
+      // The first is sound again: the second may go.
+      corrupt(room, `DELETE FROM room_index_copy`);
+      room.kill();
+      const later = new DocClient();
+      room.connect(later);
+      room.settle();
+      expect(Y.equalSnapshots(Y.snapshot(later.doc), Y.snapshot(writer.doc))).toBe(true);
+    });
+  }
+
+  it("[DG4] goes on without the second copy of the index, and the next checkpoint writes it again", () => {
+    const { room, writer } = filledRoom();
+    corrupt(room, `UPDATE room_index_copy SET data = ${FLIP}`);
+    room.look((r) => r.compact());
+    expect(room.look((r) => r.health.kind)).toBe("healthy");
+    room.disconnect(writer);
+    corrupt(room, `UPDATE room_index SET data = ${FLIP}`);
+    room.kill();
+    const client = new DocClient();
+    room.connect(client);
+    room.settle();
+    expect(Y.equalSnapshots(Y.snapshot(client.doc), Y.snapshot(writer.doc))).toBe(true);
   });
 
   it("[SV5] [DG7] lets those who have everything go on while a chunk is missing", () => {
