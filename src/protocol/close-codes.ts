@@ -5,7 +5,7 @@
  */
 
 import { UpdateRefusedError } from "../update/refused.ts";
-import { FrameRefusedError } from "./refused.ts";
+import { FrameRefusedError, PendingFullError } from "./refused.ts";
 
 /** A code and a reason as sent, and whether the client should come back by itself. */
 export type CloseCode = { readonly code: number; readonly reason: string; readonly retry: boolean };
@@ -41,6 +41,8 @@ export const CLOSE = {
   reset: { code: 4502, reason: "room restarted", retry: true },
   /** Too many sessions, or no memory for another big answer just now. */
   busy: { code: 4503, reason: "room busy", retry: true },
+  /** More would wait behind gaps than the room keeps. The client's next sync closes its gap. */
+  pendingFull: { code: 4505, reason: "too much waits behind a gap", retry: true },
   /** The room cannot store now: it will not take an edit it could not keep. */
   degraded: { code: 4507, reason: "storage degraded", retry: true },
   /** What this client lacks lies in a damaged part of the vault, until a client that has it comes by. Nobody is served around a hole. */
@@ -79,5 +81,5 @@ export function closeFor(error: unknown): CloseCode {
         : CLOSE.malformedFrame;
     return { ...base, reason: error.code };
   }
-  return CLOSE.internal;
+  return error instanceof PendingFullError ? CLOSE.pendingFull : CLOSE.internal;
 }

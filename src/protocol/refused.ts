@@ -29,3 +29,16 @@ export class FrameRefusedError extends Error {
     this.offset = offset;
   }
 }
+
+/**
+ * More would wait behind gaps than a room keeps. Not the client's mistake: when it comes back, its answer to step 1 brings what is missing together with
+ * what waited, so a retry helps. Nothing of the update was taken; what is held already stays.
+ */
+export class PendingFullError extends Error {
+  readonly code = "pending-full";
+
+  constructor(heldBytes: number, moreBytes: number) {
+    super(`Cannot hold ${moreBytes} bytes behind a gap: ${heldBytes} bytes wait already`);
+    this.name = "PendingFullError";
+  }
+}

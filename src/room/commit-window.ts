@@ -68,6 +68,14 @@ export class CommitWindow {
     this.#byteLength += update.byteLength;
   }
 
+  /** A held update was placed before it was stored: it needs no row. Nothing happens when it is in a window closed before. */
+  dropHeld(update: Uint8Array): void {
+    const at = this.#held.indexOf(update);
+    if (at < 0) return;
+    this.#held.splice(at, 1);
+    this.#byteLength -= update.byteLength;
+  }
+
   release(rows: readonly number[]): void {
     this.#released.push(...rows);
   }

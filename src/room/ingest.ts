@@ -5,6 +5,7 @@
 import { LIMITS } from "../limits.ts";
 import { type DeleteSet, DeleteSetBuilder, clientHash, subtract, union } from "../update/delete-set.ts";
 import { type ClientRange, splitNews, withDeletes } from "../update/news.ts";
+import { PendingFullError } from "../protocol/refused.ts";
 import { UpdateRefusedError } from "../update/refused.ts";
 import { ClockIndex } from "../storage/clock-index.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
@@ -39,6 +40,8 @@ export class Ingest {
   readonly #known: ClockIndex;
   /** Clocks of held structs, all of them islands or repeats. */
   readonly #heldClocks = new ClockIndex();
+  /** Held updates that are not placed yet, by their bytes, with the clocks they wait with. */
+  readonly #waiting = new Map<Uint8Array, readonly ClientRange[]>();
   #heldBytes = 0;
   /** Held structs of the open window: they have no row yet. */
   #unstored: Uint8Array[] = [];
@@ -60,6 +63,7 @@ export class Ingest {
     return this.#known;
   }
 
+  /** Bytes of structs behind gaps, stored or not. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
@@ -67,14 +71,14 @@ export class Ingest {
   /**
    * Reads one update and takes its news into `known`. The caller relays and stores what comes back.
    * @param isAnswer a step 2, which repeats everything the client has deleted; else a live edit.
-   * @throws {UpdateRefusedError} when the update is not one a stock document would take, or too much is held behind gaps.
+   * @throws {UpdateRefusedError} when the update is not one a stock document would take.
+   * @throws {PendingFullError} when too much would be held behind gaps; what is held stays, and nothing of this update is taken.
    * @throws {DamagedRowError} when stored deletions must be read and cannot be.
    */
   take(update: Uint8Array, isAnswer: boolean): Ingested {
     const news = splitNews(update, this.#known.end);
     const held = news.held.every((range) => this.#heldClocks.has(range.client, range.from, range.to)) ? null : news.heldUpdate;
-    if (held !== null && this.#heldBytes + held.byteLength > LIMITS.maxPendingBytes) throw new UpdateRefusedError("too-large", 0);
-    if (held !== null && held.byteLength > LIMITS.maxJournalRowBytes) throw new UpdateRefusedError("too-large", 0);
+    if (held !== null && this.#heldBytes + held.byteLength > LIMITS.maxPendingBytes) throw new PendingFullError(this.#heldBytes, held.byteLength);
     const deletes = this.#newDeletes(news.deletes, isAnswer);
     this.#checkUnknownDeletes(deletes);
     const pieces: Piece[] = [];
@@ -134,16 +138,29 @@ export class Ingest {
         ...this.#unstored.map((update) => ({ row: null, update })),
       ];
       for (const held of waiting) {
-        const news = splitNews(held.update, this.#known.end);
-        if (news.ready.length > 0) {
-          pieces.push({ update: withDeletes(news.readyUpdate, news.deletes), ranges: news.ready, deletes: news.deletes });
-          for (const range of news.ready) this.#known.add(range.client, range.from, range.to);
-          progress = true;
+        const ranges = this.#waiting.get(held.update);
+        // All behind their gaps still: not worth reading again, it may be megabytes.
+        if (ranges?.every((range) => range.from > this.#known.end(range.client)) === true) continue;
+        if (ranges !== undefined) {
+          const news = splitNews(held.update, this.#known.end);
+          if (news.ready.length > 0) {
+            pieces.push({ update: withDeletes(news.readyUpdate, news.deletes), ranges: news.ready, deletes: news.deletes });
+            for (const range of news.ready) this.#known.add(range.client, range.from, range.to);
+            progress = true;
+          }
+          // Placed in part: what still waits stays in its row, and the placed part is known from now on.
+          if (news.held.length > 0) {
+            this.#waiting.set(held.update, news.held);
+            continue;
+          }
+          this.#waiting.delete(held.update);
+          this.#heldBytes -= held.update.byteLength;
         }
-        // Placed in part: what still waits stays in its row, and the placed part is known from now on.
-        if (news.held.length > 0) continue;
         if (held.row !== null) rows.push(held.row);
-        else this.#unstored = this.#unstored.filter((update) => update !== held.update);
+        else {
+          this.#unstored = this.#unstored.filter((update) => update !== held.update);
+          this.#window.dropHeld(held.update);
+        }
       }
     }
     return rows;
@@ -152,7 +169,9 @@ export class Ingest {
   #rememberHeld(update: Uint8Array): void {
     this.#heldBytes += update.byteLength;
     const { ready, held } = splitNews(update, () => 0);
-    for (const range of [...held, ...ready]) this.#heldClocks.add(range.client, range.from, range.to);
+    const ranges = [...held, ...ready];
+    this.#waiting.set(update, ranges);
+    for (const range of ranges) this.#heldClocks.add(range.client, range.from, range.to);
   }
 }
 
