@@ -191,37 +191,29 @@ const COPY_TABLES = { 1: "room_index", 2: "room_index_copy" } as const;
 type CopyNumber = keyof typeof COPY_TABLES;
 
 /**
- * Reads the index; an absent one is that of a room without a checkpoint. The second copy is read only when the first cannot be trusted; then
- * `damaged` names the first. `writeIndex` makes both sound again.
+ * Reads the index. The second copy is read only when the first cannot be trusted; then `damaged` names the first, and `writeIndex` makes both sound again.
  * @throws {DamagedRowError} when neither copy can be trusted.
  */
 export function readIndex(sql: Sql, checksum: Checksum): { index: RoomIndex; damaged: DamagedRowError[] } {
   const first = readCopy(sql, checksum, 1);
-  if (first.index !== null) return { index: first.index, damaged: [] };
+  if (!(first instanceof DamagedRowError)) return { index: first, damaged: [] };
   const second = readCopy(sql, checksum, 2);
-  if (second.index !== null) return { index: second.index, damaged: [first.damage] };
-  if (first.isAbsent && second.isAbsent) return { index: EMPTY_INDEX, damaged: [] };
-  const { damage } = first.isAbsent ? second : first;
-  throw new DamagedRowError({ kind: "index" }, damage.reason, { cause: damage });
+  if (!(second instanceof DamagedRowError)) return { index: second, damaged: [first] };
+  throw new DamagedRowError({ kind: "index" }, first.reason, { cause: first });
 }
 
-type ReadCopy = { readonly index: RoomIndex; readonly damage: null } | { readonly index: null; readonly damage: DamagedRowError; readonly isAbsent: boolean };
-
-function readCopy(sql: Sql, checksum: Checksum, copy: CopyNumber): ReadCopy {
-  const damaged = (reason: DamageReason, cause?: unknown): ReadCopy => ({
-    index: null,
-    damage: new DamagedRowError({ kind: "index", copy }, reason, { cause }),
-    isAbsent: false,
-  });
+/** The index as one copy has it, or what is wrong with that. */
+function readCopy(sql: Sql, checksum: Checksum, copy: CopyNumber): RoomIndex | DamagedRowError {
+  const damaged = (reason: DamageReason, cause?: unknown): DamagedRowError => new DamagedRowError({ kind: "index", copy }, reason, { cause });
   const rows = sql.exec<{ part: number; sum: number; data: Uint8Array }>(`SELECT part, sum, data FROM ${COPY_TABLES[copy]} ORDER BY part`);
-  if (rows.length === 0) return { index: null, damage: new DamagedRowError({ kind: "index", copy }, "row-missing"), isAbsent: true };
+  if (rows.length === 0) return damaged("row-missing");
   for (const [position, row] of rows.entries()) {
     if (row.part !== position) return damaged("row-missing");
     // Each part's sum goes over the part alone; the last part says how many there are through the decoder's end check.
     if (checksum(row.data) !== row.sum) return damaged("checksum-mismatch");
   }
   try {
-    return { index: decodeIndex(joinParts(rows.map((row) => row.data))), damage: null };
+    return decodeIndex(joinParts(rows.map((row) => row.data)));
   } catch (cause) {
     return damaged("row-unreadable", cause);
   }

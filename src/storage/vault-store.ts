@@ -250,7 +250,7 @@ export class VaultStore {
     const summary = encodeRowSummary(batch.ranges, batch.deletes, this.#checksum);
     const held: HeldRow[] = [];
     this.#sql.transaction(() => {
-      migrate(this.#sql);
+      this.#makeTables();
       if (batch.updates.length > 0) {
         appendRow(this.#sql, { slot, seq, atMs, sum: this.#checksum(data), summary, data });
       }
@@ -319,7 +319,7 @@ export class VaultStore {
         if (kept.length > 0) references.push(collectCutPoints([chunk]));
         if (staged) {
           if (!this.#schemaReady) {
-            migrate(this.#sql);
+            this.#sql.transaction(() => this.#makeTables());
             this.#schemaReady = true;
           }
           entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
@@ -334,7 +334,7 @@ export class VaultStore {
     let published = index;
     const held: HeldRow[] = [];
     this.#sql.transaction(() => {
-      migrate(this.#sql);
+      this.#makeTables();
       for (const [position, chunk] of unwritten.entries()) {
         entries[position] = { ...entries[position]!, ...writeChunk(this.#sql, this.#checksum, chunk.id, chunk.bytes) };
       }
@@ -447,6 +447,11 @@ export class VaultStore {
   #adopt(batch: CommitBatch): void {
     for (const range of batch.ranges) this.#clocks.add(range.client, range.from, range.to);
     this.#journalDeletes = union(this.#journalDeletes, batch.deletes);
+  }
+
+  /** A fresh object gets its tables and an empty index: from then on a room without an index is a damaged one, not a new one. */
+  #makeTables(): void {
+    if (migrate(this.#sql) && !this.#schemaReady) writeIndex(this.#sql, this.#checksum, EMPTY_INDEX);
   }
 
   #nextHeldRow(): number {

@@ -110,6 +110,15 @@ function write(doc: Y.Doc, rounds: number, from = 0): void {
   }
 }
 
+/** A small update and a big one after it, which cannot be placed without the first. */
+function bigBehindGap(byteLength: number, clientId = 1): { doc: Y.Doc; first: Uint8Array; big: Uint8Array } {
+  const { doc, take } = author(clientId);
+  write(doc, 1);
+  const [first, ...others] = take();
+  doc.getMap("m").set(`image ${clientId}`, Array.from({ length: byteLength / 8 }, (_, at) => String(at).padStart(8, "0")).join(""));
+  return { doc, first: first!, big: Y.mergeUpdates([...others, ...take()]) };
+}
+
 /** Registers the suite under `name`; every test gets a database of its own. */
 export function registerVaultContract(name: string, withSql: SqlFactory, checksum: Checksum): void {
   const check = (title: string, body: (open: () => Vault, sql: Sql) => void): void => {
@@ -233,6 +242,135 @@ export function registerVaultContract(name: string, withSql: SqlFactory, checksu
       expect(sql.exec(`SELECT count(*) AS n FROM room_held`)).toEqual([{ n: 0 }]);
       expectSame(again.load(), a.doc);
       expectSame(again.reopened().load(), a.doc);
+    });
+
+    check("[SY9] a held update larger than a row lies in parts, and is placed after a reopen", (open, sql) => {
+      const vault = open();
+      const { doc, first, big } = bigBehindGap(5_000_000);
+      vault.commit(big);
+      expect(vault.store.held.length).toBe(1);
+      expect(sql.exec(`SELECT count(*) AS n FROM room_held`)).toEqual([{ n: 3 }]);
+      const again = vault.reopened();
+      expect(again.store.held.map((held) => held.update.byteLength)).toEqual([vault.store.held[0]!.update.byteLength]);
+      again.take(first);
+      const batch = again.batch();
+      expect(again.store.fits(batch)).toBe(false);
+      drain(again.store.checkpoint(batch, AT_MS));
+      expect(again.store.held).toEqual([]);
+      expect(sql.exec(`SELECT count(*) AS n FROM room_held`)).toEqual([{ n: 0 }]);
+      expectSame(again.reopened().load(), doc);
+    });
+
+    check("[SY9] held updates keep their order of arrival over parts, and one commit may hold 10 MiB", (open, sql) => {
+      const vault = open();
+      const [a, b] = [bigBehindGap(4_000_000), bigBehindGap(6_000_000, 2)];
+      const c = author(3);
+      write(c.doc, 2);
+      const [start, ...rest] = c.take();
+      vault.commit(...rest.slice(0, 1), a.big, b.big, ...rest.slice(1));
+      const again = vault.reopened();
+      expect(again.store.held.map((held) => checksum(held.update))).toEqual(vault.store.held.map((held) => checksum(held.update)));
+      // Small ones are placed by a commit; the big ones and their rows stay.
+      again.commit(start!);
+      expect(again.store.held.length).toBe(2);
+      again.take(a.first);
+      again.take(b.first);
+      drain(again.store.checkpoint(again.batch(), AT_MS));
+      expect(sql.exec(`SELECT count(*) AS n FROM room_held`)).toEqual([{ n: 0 }]);
+      const loaded = again.reopened().load();
+      for (const { doc } of [a, b, c]) Y.applyUpdate(doc, Y.encodeStateAsUpdate(loaded));
+      expectSame(loaded, a.doc);
+      expectSame(loaded, c.doc);
+    });
+
+    check("[SY9] a checkpoint that publishes an oversized batch stores what is held with it", (open, sql) => {
+      const vault = open();
+      const a = author(5);
+      a.doc.getMap("m").set("image", Uint8Array.from({ length: 2_000_000 }, (_, at) => at % 251));
+      const { first, big, doc } = bigBehindGap(5_000_000);
+      for (const update of [...a.take(), big]) vault.take(update);
+      drain(vault.store.checkpoint(vault.batch(), AT_MS));
+      expect(vault.store.held.length).toBe(1);
+      expect(sql.exec(`SELECT count(*) AS n FROM room_held`)).toEqual([{ n: 3 }]);
+      const again = vault.reopened();
+      again.take(first);
+      drain(again.store.checkpoint(again.batch(), AT_MS));
+      Y.applyUpdate(doc, Y.encodeStateAsUpdate(a.doc));
+      expectSame(again.reopened().load(), doc);
+    });
+
+    for (const [name, damage, reason, partsKept] of [
+      ["a missing part", `DELETE FROM room_held WHERE key = (SELECT max(key) FROM room_held)`, "row-missing", 2],
+      ["a damaged part", `UPDATE room_held SET data = x'00' WHERE key = (SELECT max(key) - 1 FROM room_held)`, "checksum-mismatch", 3],
+    ] as const) {
+      check(`[DG3] ${name} of a held update sets it aside, and a repeat is held again`, (open, sql) => {
+        const vault = open();
+        const { doc, first, big } = bigBehindGap(5_000_000);
+        const c = author(3);
+        write(c.doc, 1);
+        const [, second] = c.take();
+        vault.commit(second!);
+        vault.commit(big);
+        sql.exec(damage);
+        const store = new VaultStore(sql, checksum);
+        const { gaps, damaged } = store.open();
+        expect(gaps).toEqual([]);
+        expect(damaged.map((error) => [error.origin.kind, error.reason])).toEqual([["held", reason]]);
+        expect(store.held.length).toBe(1);
+        store.setAside(damaged, AT_MS);
+        expect(store.damagedRows().map((row) => row.origin)).toEqual(Array.from({ length: partsKept }, () => "held row 2"));
+        expect(store.lost).toEqual([]);
+        const again = vault.reopened();
+        expect(again.store.held.length).toBe(1);
+        again.commit(big);
+        again.take(first);
+        drain(again.store.checkpoint(again.batch(), AT_MS));
+        expectSame(again.reopened().load(), doc);
+      });
+    }
+
+    for (const table of ["room_index", "room_index_copy"]) {
+      check(`[DG4] a room is read without ${table}, which is written again`, (open, sql) => {
+        const vault = open();
+        const a = author(1);
+        write(a.doc, 20);
+        vault.commit(...a.take());
+        drain(vault.store.checkpoint(null, AT_MS));
+        sql.exec(`UPDATE ${table} SET sum = sum + 1`);
+        const store = new VaultStore(sql, checksum);
+        const { damaged } = store.open();
+        expect(damaged.map((error) => error.message)).toEqual(table === "room_index" ? ["Cannot read index copy 1: checksum-mismatch"] : []);
+        expect([...store.clocks.vector]).toEqual([...vault.store.clocks.vector]);
+        const before = sql.rowsWritten;
+        if (damaged.length > 0) {
+          store.setAside(damaged, AT_MS);
+          // The bytes set aside, and both copies.
+          expect(sql.rowsWritten - before).toBe(3);
+        } else {
+          const again = vault.reopened();
+          write(a.doc, 5, 20);
+          again.commit(...a.take());
+          drain(again.store.checkpoint(null, AT_MS));
+        }
+        sql.exec(`UPDATE ${table === "room_index" ? "room_index_copy" : "room_index"} SET sum = sum + 1`);
+        const last = new VaultStore(sql, checksum);
+        last.setAside(last.open().damaged, AT_MS);
+        expectSame(vault.reopened().load(), a.doc);
+      });
+    }
+
+    check("[DG4] a room without either copy of its index is not opened", (open, sql) => {
+      const vault = open();
+      const a = author(1);
+      write(a.doc, 20);
+      vault.commit(...a.take());
+      drain(vault.store.checkpoint(null, AT_MS));
+      sql.exec(`UPDATE room_index SET sum = sum + 1`);
+      sql.exec(`UPDATE room_index_copy SET sum = sum + 1`);
+      expect(() => new VaultStore(sql, checksum).open()).toThrow("Cannot read index: checksum-mismatch");
+      sql.exec(`DELETE FROM room_index`);
+      sql.exec(`DELETE FROM room_index_copy`);
+      expect(() => new VaultStore(sql, checksum).open()).toThrow("Cannot read index: row-missing");
     });
 
     check("[JN7] an oversized batch is staged and published with the journal before it, or not at all", (open, sql) => {
