@@ -4,6 +4,7 @@
  */
 
 import type { Chunk, ChunkRun, Source } from "./chunk.ts";
+import { type Pacer, STRUCT_WORK } from "./pacer.ts";
 import type { StructTable } from "./struct-table.ts";
 import { ByteReader, ByteWriter } from "./varint.ts";
 import { DELETED_REF, GC_REF, HAS_ORIGIN, HAS_PARENT_SUB, HAS_RIGHT_ORIGIN } from "./visitor.ts";
@@ -27,19 +28,17 @@ const LENGTH_BYTES = 2;
 const FIRST_PIECES = 4096;
 
 export class ChunkBuilder {
-  /** Chunks that have reached their size, oldest first; the caller takes them away. */
-  readonly ready: Chunk[] = [];
-  /** Bytes of all pieces added so far, guessed. */
-  addedBytes = 0;
-
   readonly #table: StructTable;
   readonly #sources: readonly Source[];
   readonly #chunkBytes: number;
+  readonly #pacer: Pacer;
   /** First and last piece of each client (dense index) in the open chunk, -1 for none, and the clients that have any. */
   readonly #head: Int32Array;
   readonly #tail: Int32Array;
   #touched: number[] = [];
   #openBytes = 0;
+  /** The piece that did not fit any more: it begins the next chunk. */
+  #waiting: Piece | null = null;
 
   #count = 0;
   #capacity = FIRST_PIECES;
@@ -52,12 +51,18 @@ export class ChunkBuilder {
   #sliceEnd = new Int32Array(FIRST_PIECES);
   #next = new Int32Array(FIRST_PIECES);
 
-  constructor(table: StructTable, sources: readonly Source[], chunkBytes: number) {
+  constructor(table: StructTable, sources: readonly Source[], chunkBytes: number, pacer: Pacer) {
     this.#table = table;
     this.#sources = sources;
     this.#chunkBytes = chunkBytes;
+    this.#pacer = pacer;
     this.#head = new Int32Array(table.clientIds.length).fill(-1);
     this.#tail = new Int32Array(table.clientIds.length).fill(-1);
+  }
+
+  /** Whether the open chunk has reached its size: then it must be closed before anything is added. */
+  get isFull(): boolean {
+    return this.#waiting !== null;
   }
 
   /**
@@ -72,12 +77,11 @@ export class ChunkBuilder {
     let bytes = sliceEnd - sliceStart;
     if (!continues) bytes += this.#headerBytes(row, from, kind);
     if (this.#openBytes > 0 && this.#openBytes + bytes > this.#chunkBytes && !(continues && kind !== TEXT)) {
-      this.close();
-      this.add(row, from, to, kind, isCut, sliceStart, sliceEnd, halves);
+      this.#waiting = { row, from, to, kind, isCut, sliceStart, sliceEnd, halves };
       return;
     }
     this.#openBytes += bytes;
-    this.addedBytes += bytes;
+    this.#pacer.spend(STRUCT_WORK);
 
     const piece = this.#count;
     if (piece === this.#capacity) this.#grow();
@@ -99,24 +103,29 @@ export class ChunkBuilder {
     }
   }
 
-  /** Writes the open chunk, if it holds anything, to `ready`. */
-  close(): void {
-    if (this.#count === 0) return;
+  /** Writes the open chunk, with pauses, and returns it; null when it holds nothing. */
+  *close(): Generator<null, Chunk | null> {
+    if (this.#count === 0) return null;
     const ids = this.#table.clientIds;
     this.#touched.sort((a, b) => ids[b]! - ids[a]!);
     const writer = new ByteWriter(this.#openBytes + 1024);
     const runs: ChunkRun[] = [];
     for (const client of this.#touched) {
-      this.#writeClient(client, writer, runs);
+      yield* this.#writeClient(client, writer, runs);
       this.#head[client] = -1;
       this.#tail[client] = -1;
     }
     const written = writer.finish();
-    // The guess is high for squashed text; a chunk that waits in memory should not hold on to the slack.
-    this.ready.push({ runs, bytes: written.length * 1.25 < written.buffer.byteLength ? written.slice() : written });
     this.#touched = [];
     this.#count = 0;
     this.#openBytes = 0;
+    const waiting = this.#waiting;
+    if (waiting !== null) {
+      this.#waiting = null;
+      this.add(waiting.row, waiting.from, waiting.to, waiting.kind, waiting.isCut, waiting.sliceStart, waiting.sliceEnd, waiting.halves);
+    }
+    // The guess is high for squashed text; a chunk that waits in memory should not hold on to the slack.
+    return { runs, bytes: written.length * 1.25 < written.buffer.byteLength ? written.slice() : written };
   }
 
   /** Whether the piece can go on in the struct that `before` belongs to: L5 for deleted and text, always for GC. */
@@ -146,20 +155,31 @@ export class ChunkBuilder {
     return (from === table.clock[row] ? table.content[row]! - table.start[row]! : REBUILT_HEADER_BYTES) + LENGTH_BYTES;
   }
 
-  #writeClient(client: number, writer: ByteWriter, runs: ChunkRun[]): void {
+  *#writeClient(client: number, writer: ByteWriter, runs: ChunkRun[]): Generator<null, void> {
+    const pacer = this.#pacer;
     let run: ChunkRun | null = null;
     for (let piece = this.#head[client]!; piece !== -1; ) {
-      let last = piece;
-      for (let next = this.#next[last]!; next !== -1 && (this.#form[next]! & CONTINUES) !== 0; next = this.#next[last]!) last = next;
-      if (run === null || run.end !== this.#from[piece]) {
-        run = { client: this.#table.clientIds[client]!, clock: this.#from[piece]!, end: 0, structCount: 0, offset: writer.length, byteLength: 0 };
-        runs.push(run);
+      const start = writer.length;
+      const stopAt = start + pacer.left;
+      for (let count = 0; piece !== -1 && writer.length + count * STRUCT_WORK < stopAt; count++) {
+        let last = piece;
+        for (let next = this.#next[last]!; next !== -1 && (this.#form[next]! & CONTINUES) !== 0; next = this.#next[last]!) {
+          last = next;
+          count++;
+        }
+        if (run === null || run.end !== this.#from[piece]) {
+          run = { client: this.#table.clientIds[client]!, clock: this.#from[piece]!, end: 0, structCount: 0, offset: writer.length, byteLength: 0 };
+          runs.push(run);
+        }
+        this.#writeStruct(piece, last, writer);
+        run.end = this.#to[last]!;
+        run.structCount++;
+        run.byteLength = writer.length - run.offset;
+        piece = this.#next[last]!;
+        pacer.spend(STRUCT_WORK);
       }
-      this.#writeStruct(piece, last, writer);
-      run.end = this.#to[last]!;
-      run.structCount++;
-      run.byteLength = writer.length - run.offset;
-      piece = this.#next[last]!;
+      pacer.spend(writer.length - start);
+      if (pacer.isDue) yield* pacer.pause();
     }
   }
 
@@ -253,6 +273,17 @@ export class ChunkBuilder {
     form.set(this.#form);
     this.#form = form;
   }
+}
+
+interface Piece {
+  readonly row: number;
+  readonly from: number;
+  readonly to: number;
+  readonly kind: PieceKind;
+  readonly isCut: boolean;
+  readonly sliceStart: number;
+  readonly sliceEnd: number;
+  readonly halves: number;
 }
 
 const KIND = 7;

@@ -4,6 +4,8 @@
  */
 
 import type { Source } from "./chunk.ts";
+import { ELEMENT_WORK, Pacer, withoutPauses } from "./pacer.ts";
+import { pacedSort } from "./paced-sort.ts";
 import { type ClientOrder, orderByClient, StructTable } from "./struct-table.ts";
 import { ByteReader, ByteWriter } from "./varint.ts";
 import { HAS_ORIGIN } from "./visitor.ts";
@@ -13,10 +15,15 @@ export type CutPoints = ReadonlyMap<number, Float64Array>;
 
 /** What the structs of these sources refer to in clocks outside the sources: for the chunks that hold those clocks. */
 export function collectCutPoints(sources: readonly Source[]): CutPoints {
+  return withoutPauses(collectCutPointsSteps(sources, new Pacer(Infinity)));
+}
+
+/** The same with pauses. */
+export function* collectCutPointsSteps(sources: readonly Source[], pacer: Pacer): Generator<null, CutPoints> {
   const table = new StructTable();
-  for (let i = 0; i < sources.length; i++) table.scan(sources[i]!, i);
-  const order = orderByClient(table);
-  const cuts = internalCuts(table, (c, clock) => !isCovered(table, order, c, clock));
+  yield* table.scan(sources, pacer);
+  const order = yield* orderByClient(table, pacer);
+  const cuts = yield* internalCuts(table, (c, clock) => !isCovered(table, order, c, clock), null, pacer);
   const points = new Map<number, Float64Array>();
   for (let c = 0; c < cuts.length; c++) {
     if (cuts[c]!.length > 0) points.set(table.clientIds[c]!, cuts[c]!);
@@ -30,7 +37,7 @@ export function mergeCutPoints(lists: Iterable<CutPoints>): CutPoints {
   for (const list of lists) {
     for (const [client, clocks] of list) {
       const known = merged.get(client);
-      merged.set(client, known === undefined ? clocks : sortedUnique(concat(known, clocks)));
+      merged.set(client, known === undefined ? clocks : unique(concat(known, clocks).sort()));
     }
   }
   return merged;
@@ -40,33 +47,38 @@ export function mergeCutPoints(lists: Iterable<CutPoints>): CutPoints {
  * Cut points by dense client index, as the table's structs make them: every origin + 1 that is not the struct's own
  * chain, every right origin. `wanted` (client index, referred clock) can leave references out; `extra` is joined in.
  */
-export function internalCuts(
+export function* internalCuts(
   table: StructTable,
   wanted: ((client: number, clock: number) => boolean) | null,
-  extra: CutPoints | null = null,
-): Float64Array[] {
+  extra: CutPoints | null,
+  pacer: Pacer,
+): Generator<null, Float64Array[]> {
   const clients = table.clientIds.length;
   const size = new Int32Array(clients);
   const last = new Float64Array(clients).fill(-1);
-  forEachReference(table, (client, cut) => {
+  const count = (client: number, cut: number): void => {
     // Runs of typing share their right origin, so comparing with the one before drops most repeats.
     if (last[client] === cut) return;
     last[client] = cut;
     size[client]!++;
-  });
+  };
+  yield* pacer.inParts(table.count, ELEMENT_WORK, (from, to) => forEachReference(table, from, to, count));
   const cuts: Float64Array[] = [];
   for (let c = 0; c < clients; c++) cuts.push(size[c] === 0 ? NONE : new Float64Array(size[c]!));
   size.fill(0);
   last.fill(-1);
-  forEachReference(table, (client, cut, clock) => {
+  const collect = (client: number, cut: number, clock: number): void => {
     if (last[client] === cut) return;
     last[client] = cut;
     if (wanted === null || wanted(client, clock)) cuts[client]![size[client]!++] = cut;
-  });
+  };
+  yield* pacer.inParts(table.count, ELEMENT_WORK, (from, to) => forEachReference(table, from, to, collect));
   for (let c = 0; c < clients; c++) {
     const more = extra?.get(table.clientIds[c]!);
     const own = cuts[c]!.subarray(0, size[c]!);
-    cuts[c] = more === undefined ? sortedUnique(own) : sortedUnique(concat(own, more));
+    const all = more === undefined ? own : concat(own, more);
+    if (all.length > 1) yield* pacedSort(all, sortClocks, isAfter, pacer);
+    cuts[c] = unique(all);
   }
   return cuts;
 }
@@ -109,9 +121,9 @@ export function decodeCutPoints(bytes: Uint8Array): CutPoints {
 
 const NONE = new Float64Array(0);
 
-function forEachReference(table: StructTable, visit: (client: number, cut: number, clock: number) => void): void {
-  const { client, clock, info, leftClient, leftClock, rightClient, rightClock, count } = table;
-  for (let row = 0; row < count; row++) {
+function forEachReference(table: StructTable, from: number, to: number, visit: (client: number, cut: number, clock: number) => void): void {
+  const { client, clock, info, leftClient, leftClock, rightClient, rightClock } = table;
+  for (let row = from; row < to; row++) {
     if ((info[row]! & HAS_ORIGIN) !== 0) {
       const origin = leftClock[row]!;
       const of = leftClient[row]!;
@@ -143,9 +155,11 @@ function concat(a: Float64Array, b: Float64Array): Float64Array {
   return both;
 }
 
-/** Sorts in place and returns the part that holds each value once. */
-function sortedUnique(clocks: Float64Array): Float64Array {
-  clocks.sort();
+const sortClocks = (clocks: Float64Array): void => void clocks.sort();
+const isAfter = (a: number, b: number): boolean => a > b;
+
+/** Closes up repeats in ascending clocks, in place, and returns the part that holds each once. */
+function unique(clocks: Float64Array): Float64Array {
   let kept = 0;
   for (let i = 0; i < clocks.length; i++) {
     if (i === 0 || clocks[i] !== clocks[kept - 1]) clocks[kept++] = clocks[i]!;

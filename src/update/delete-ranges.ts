@@ -12,29 +12,86 @@ import type { UpdateVisitor } from "./visitor.ts";
  * @throws {UpdateRefusedError}
  */
 export function readDeleteRanges(reader: ByteReader, visitor: UpdateVisitor): number {
-  const hasVisitor = visitor.deleteRange !== undefined;
-  const clientCount = reader.varUint();
-  if (clientCount > LIMITS.maxClientsPerMessage) throw new UpdateRefusedError("too-many-clients", reader.pos);
-  if (clientCount * 2 > reader.left) throw new UpdateRefusedError("truncated", reader.pos);
-  const clients = new ClientsOnce(clientCount);
-  let total = 0;
-  for (let i = 0; i < clientCount; i++) {
+  const ranges = new DeleteRangeReader(reader, visitor);
+  ranges.readSome(Infinity);
+  return ranges.count;
+}
+
+/** The same reading in parts. Nothing else may move `reader` before the end. */
+export class DeleteRangeReader {
+  /** Ranges read so far. */
+  count = 0;
+  readonly #reader: ByteReader;
+  readonly #visitor: UpdateVisitor;
+  /** Clients not begun yet; -1 before their number is read. */
+  #clientsLeft = -1;
+  #clients: ClientsOnce | null = null;
+  #client = 0;
+  /** Ranges of the begun client not read yet. */
+  #rangesLeft = 0;
+
+  constructor(reader: ByteReader, visitor: UpdateVisitor) {
+    this.#reader = reader;
+    this.#visitor = visitor;
+  }
+
+  /** Goes on for about `work` (`pacer.ts`) and returns whether the end is reached. @throws {UpdateRefusedError} */
+  readSome(work: number): boolean {
+    if (this.#clientsLeft === -1) this.#begin();
+    for (let left = work; left > 0; ) {
+      if (this.#rangesLeft > 0) {
+        const count = Math.min(this.#rangesLeft, Math.ceil(left / RANGE_WORK));
+        this.#readRanges(count);
+        left -= count * RANGE_WORK;
+      } else if (this.#clientsLeft > 0) {
+        this.#nextClient();
+        left -= RANGE_WORK;
+      } else {
+        return true;
+      }
+    }
+    return this.#rangesLeft === 0 && this.#clientsLeft === 0;
+  }
+
+  #begin(): void {
+    const reader = this.#reader;
+    const clientCount = reader.varUint();
+    if (clientCount > LIMITS.maxClientsPerMessage) throw new UpdateRefusedError("too-many-clients", reader.pos);
+    if (clientCount * 2 > reader.left) throw new UpdateRefusedError("truncated", reader.pos);
+    this.#clients = new ClientsOnce(clientCount);
+    this.#clientsLeft = clientCount;
+  }
+
+  #nextClient(): void {
+    const reader = this.#reader;
     const at = reader.pos;
-    const client = reader.varUint();
-    clients.add(client, at);
+    this.#client = reader.varUint();
+    this.#clients!.add(this.#client, at);
+    this.#clientsLeft--;
     const rangeCount = reader.varUint();
     if (rangeCount * 2 > reader.left) throw new UpdateRefusedError("too-many-ranges", at);
-    for (let j = 0; j < rangeCount; j++) {
+    this.#rangesLeft = rangeCount;
+  }
+
+  #readRanges(count: number): void {
+    const reader = this.#reader;
+    const visitor = this.#visitor;
+    const client = this.#client;
+    const hasVisitor = visitor.deleteRange !== undefined;
+    for (let i = 0; i < count; i++) {
       const clock = reader.varUint();
       const length = reader.varUint();
       if (length === 0) throw new UpdateRefusedError("zero-length", reader.pos);
       if (clock > Number.MAX_SAFE_INTEGER - length) throw new UpdateRefusedError("clock-overflow", reader.pos);
       if (hasVisitor) visitor.deleteRange!(client, clock, length);
     }
-    total += rangeCount;
+    this.#rangesLeft -= count;
+    this.count += count;
   }
-  return total;
 }
+
+/** Reading one range (two numbers), as work (`pacer.ts`). */
+const RANGE_WORK = 32;
 
 /** Sees that no client comes twice. Genuine messages list clients in descending order, and then nothing is remembered. */
 export class ClientsOnce {

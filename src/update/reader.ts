@@ -6,7 +6,8 @@
 
 import { LIMITS } from "../limits.ts";
 import { skipContent, skipText } from "./content.ts";
-import { ClientsOnce, readDeleteRanges } from "./delete-ranges.ts";
+import { ClientsOnce, DeleteRangeReader } from "./delete-ranges.ts";
+import { STRUCT_WORK } from "./pacer.ts";
 import { UpdateRefusedError } from "./refused.ts";
 import { ByteReader } from "./varint.ts";
 import { DOC_REF, GC_REF, HAS_ORIGIN, HAS_PARENT_SUB, HAS_RIGHT_ORIGIN, SKIP_REF, type StructView, type UpdateVisitor } from "./visitor.ts";
@@ -30,33 +31,84 @@ export interface UpdateStats {
  * @throws {UpdateRefusedError}
  */
 export function readUpdate(bytes: Uint8Array, visitor: UpdateVisitor): UpdateStats {
-  const reader = new ByteReader(bytes);
-  const sectionCount = reader.varUint();
-  if (sectionCount > LIMITS.maxClientsPerMessage) throw new UpdateRefusedError("too-many-clients", reader.pos);
-  if (sectionCount * 3 > reader.left) throw new UpdateRefusedError("truncated", reader.pos);
-  const seen = new ClientsOnce(sectionCount);
-  const view = newView();
-  let clients = 0;
-  let structs = 0;
-  for (let i = 0; i < sectionCount; i++) {
+  return new UpdateReader(bytes, visitor).readSome(Infinity)!;
+}
+
+/** The same reading in parts, for callers that work in bounded turns. The bytes must not change in between. */
+export class UpdateReader {
+  readonly #reader: ByteReader;
+  readonly #visitor: UpdateVisitor;
+  readonly #view = newView();
+  /** Sections not begun yet; -1 before their number is read. */
+  #sectionsLeft = -1;
+  #seen: ClientsOnce | null = null;
+  /** Structs of the begun section not read yet. */
+  #structsLeft = 0;
+  /** Once the structs are read. */
+  #deletes: DeleteRangeReader | null = null;
+  #clients = 0;
+  #structs = 0;
+  #structBytesEnd = 0;
+
+  constructor(bytes: Uint8Array, visitor: UpdateVisitor) {
+    this.#reader = new ByteReader(bytes);
+    this.#visitor = visitor;
+  }
+
+  /**
+   * Goes on for about `work` (`pacer.ts`; at least one struct or range) and returns what the update held at its end, null before.
+   * @throws {UpdateRefusedError} then it must not be called again
+   */
+  readSome(work: number): UpdateStats | null {
+    const reader = this.#reader;
+    if (this.#sectionsLeft === -1) this.#begin();
+    let left = work;
+    while (left > 0 && this.#deletes === null) {
+      if (this.#structsLeft > 0) {
+        const before = reader.pos;
+        const count = readStructs(reader, this.#view, this.#structsLeft, left, this.#visitor);
+        this.#structsLeft -= count;
+        left -= reader.pos - before + count * STRUCT_WORK;
+      } else if (this.#sectionsLeft > 0) {
+        this.#nextSection();
+        left -= STRUCT_WORK;
+      } else {
+        this.#structBytesEnd = reader.pos;
+        this.#visitor.deleteSet?.(reader.pos);
+        this.#deletes = new DeleteRangeReader(reader, this.#visitor);
+      }
+    }
+    if (this.#deletes === null || !this.#deletes.readSome(left)) return null;
+    if (reader.left > 0) throw new UpdateRefusedError("trailing-bytes", reader.pos);
+    return { clients: this.#clients, structs: this.#structs, deleteRanges: this.#deletes.count, structBytesEnd: this.#structBytesEnd };
+  }
+
+  #begin(): void {
+    const reader = this.#reader;
+    const sectionCount = reader.varUint();
+    if (sectionCount > LIMITS.maxClientsPerMessage) throw new UpdateRefusedError("too-many-clients", reader.pos);
+    if (sectionCount * 3 > reader.left) throw new UpdateRefusedError("truncated", reader.pos);
+    this.#seen = new ClientsOnce(sectionCount);
+    this.#sectionsLeft = sectionCount;
+  }
+
+  #nextSection(): void {
+    const reader = this.#reader;
     const at = reader.pos;
     const structCount = reader.varUint();
     const client = reader.varUint();
     const clock = reader.varUint();
-    seen.add(client, at);
+    this.#seen!.add(client, at);
+    this.#sectionsLeft--;
     // Every struct takes two bytes or more; a stock document allocates an array of this size before it looks.
     if (structCount * 2 > reader.left) throw new UpdateRefusedError("too-many-structs", at);
-    if (structCount === 0) continue;
-    visitor.section?.(client, clock, structCount, reader.pos);
-    readStructs(reader, view, client, clock, structCount, visitor);
-    clients++;
-    structs += structCount;
+    if (structCount === 0) return;
+    this.#visitor.section?.(client, clock, structCount, reader.pos);
+    beginSection(this.#view, client, clock);
+    this.#structsLeft = structCount;
+    this.#clients++;
+    this.#structs += structCount;
   }
-  const structBytesEnd = reader.pos;
-  visitor.deleteSet?.(structBytesEnd);
-  const deleteRanges = readDeleteRanges(reader, visitor);
-  if (reader.left > 0) throw new UpdateRefusedError("trailing-bytes", reader.pos);
-  return { clients, structs, deleteRanges, structBytesEnd };
 }
 
 /**
@@ -67,15 +119,25 @@ export function readUpdate(bytes: Uint8Array, visitor: UpdateVisitor): UpdateSta
 export function readRun(bytes: Uint8Array, start: number, client: number, clock: number, structCount: number, visitor: UpdateVisitor): number {
   const reader = new ByteReader(bytes, start);
   if (structCount * 2 > reader.left) throw new UpdateRefusedError("too-many-structs", start);
-  readStructs(reader, newView(), client, clock, structCount, visitor);
+  const view = newView();
+  beginSection(view, client, clock);
+  readStructs(reader, view, structCount, Infinity, visitor);
   return reader.pos;
 }
 
-function readStructs(reader: ByteReader, view: StructView, client: number, firstClock: number, count: number, visitor: UpdateVisitor): void {
-  const hasVisitor = visitor.struct !== undefined;
-  let clock = firstClock;
+/** Makes the view stand before the first struct of a client. */
+function beginSection(view: StructView, client: number, clock: number): void {
   view.client = client;
-  for (let i = 0; i < count; i++) {
+  view.clock = clock;
+  view.length = 0;
+}
+
+/** Reads up to `count` structs, at least one, behind the one the view shows, for about `work`. Returns how many. */
+function readStructs(reader: ByteReader, view: StructView, count: number, work: number, visitor: UpdateVisitor): number {
+  const hasVisitor = visitor.struct !== undefined;
+  const stopAt = reader.pos + work;
+  let clock = view.clock + view.length;
+  for (let i = 0; i < count; ) {
     const start = reader.pos;
     const info = reader.byte();
     const ref = info & 31;
@@ -112,7 +174,10 @@ function readStructs(reader: ByteReader, view: StructView, client: number, first
     view.end = reader.pos;
     if (hasVisitor) visitor.struct!(view);
     clock += length;
+    i++;
+    if (reader.pos + i * STRUCT_WORK >= stopAt) return i;
   }
+  return count;
 }
 
 /** Origins, or when there are none, the parent and the map key. */

@@ -9,6 +9,7 @@ import { ChunkBuilder } from "./chunk-builder.ts";
 import type { Chunk, Source } from "./chunk.ts";
 import { internalCuts, type CutPoints } from "./cut-points.ts";
 import type { DeleteSet } from "./delete-set.ts";
+import { Pacer } from "./pacer.ts";
 import { Splitter } from "./splitter.ts";
 import { orderByClient, StructTable } from "./struct-table.ts";
 
@@ -21,11 +22,12 @@ export interface RewriteOptions {
   collected?: DeleteSet;
   /** Size of a chunk, bytes; a struct that alone is larger makes a larger chunk. */
   chunkBytes: number;
-  /** Bytes scanned or written between two pauses. */
+  /** Work between two pauses: bytes scanned or written, and what costs as much (`pacer.ts`). */
   yieldEveryBytes?: number;
 }
 
-const YIELD_EVERY_BYTES = 4 * 1024 * 1024;
+/** Some 5 ms once the engine has compiled the code, several times that before. */
+const YIELD_EVERY_BYTES = 2 * 1024 * 1024;
 
 /**
  * Yields the chunks in causal order, and `null` where a caller that works in bounded turns may pause.
@@ -33,44 +35,37 @@ const YIELD_EVERY_BYTES = 4 * 1024 * 1024;
  * @throws {UpdateRefusedError} when a source is not what the strict reader accepts; no chunk has been yielded then.
  */
 export function* rewriteSteps(sources: readonly Source[], options: RewriteOptions): Generator<Chunk | null, void> {
-  const yieldEveryBytes = options.yieldEveryBytes ?? YIELD_EVERY_BYTES;
+  const pacer = new Pacer(options.yieldEveryBytes ?? YIELD_EVERY_BYTES);
   const table = new StructTable();
-  let scanned = 0;
-  for (let i = 0; i < sources.length; i++) {
-    table.scan(sources[i]!, i);
-    scanned += sources[i]!.bytes.length;
-    if (scanned >= yieldEveryBytes) {
-      scanned = 0;
-      yield null;
-    }
-  }
+  yield* table.scan(sources, pacer);
   if (table.count === 0) return;
-  const cuts = internalCuts(table, null, options.cuts ?? null);
-  const causal = new CausalOrder(table, orderByClient(table));
-  const builder = new ChunkBuilder(table, sources, options.chunkBytes);
-  const splitter = new Splitter(table, sources, builder, cuts, options.deletes, options.collected ?? null);
-  if (table.count > LARGE_TABLE) yield null;
+  const cuts = yield* internalCuts(table, null, options.cuts ?? null, pacer);
+  const causal = new CausalOrder(table, yield* orderByClient(table, pacer));
+  const builder = new ChunkBuilder(table, sources, options.chunkBytes, pacer);
+  const splitter = new Splitter(table, sources, builder, cuts, options.deletes, options.collected ?? null, pacer);
 
-  let pausedAt = 0;
   for (let row = causal.next(); row !== -1; row = causal.next()) {
-    splitter.emit(row, causal.from);
-    while (builder.ready.length > 0) yield builder.ready.shift()!;
-    if (builder.addedBytes - pausedAt >= yieldEveryBytes) {
-      pausedAt = builder.addedBytes;
-      yield null;
+    const end = table.clock[row]! + table.length[row]!;
+    for (let clock = causal.from; clock < end; ) {
+      clock = splitter.emit(row, clock);
+      if (builder.isFull) yield* finished(builder, pacer);
+      else if (pacer.isDue) yield* pacer.pause();
     }
   }
-  builder.close();
-  yield* builder.ready;
+  yield* finished(builder, pacer);
 }
 
-/** Structs from which ordering and cutting alone take long enough to deserve a pause. */
-const LARGE_TABLE = 50_000;
+function* finished(builder: ChunkBuilder, pacer: Pacer): Generator<Chunk | null, void> {
+  const chunk = yield* builder.close();
+  // The caller has a chunk to store: what comes after is another turn's work.
+  pacer.restart();
+  if (chunk !== null) yield chunk;
+}
 
 /** All chunks at once, for callers that need no pauses. */
 export function rewrite(sources: readonly Source[], options: RewriteOptions): Chunk[] {
   const chunks: Chunk[] = [];
-  for (const chunk of rewriteSteps(sources, options)) {
+  for (const chunk of rewriteSteps(sources, { yieldEveryBytes: Infinity, ...options })) {
     if (chunk !== null) chunks.push(chunk);
   }
   return chunks;

@@ -1,12 +1,13 @@
 /**
  * Splits one struct at cut points and at the edges of deletions, decides what each piece becomes (update laws, L3, L4, A2)
- * and hands the pieces to the builder. Called once per struct, causes first, clocks ascending within a client.
+ * and hands the pieces to the builder. Called for each struct, causes first, clocks ascending within a client.
  */
 
 import { DELETED, GC, HALF_AT_END, HALF_AT_START, LIST, TEXT, textStart, WHOLE, type ChunkBuilder, type PieceKind } from "./chunk-builder.ts";
 import type { Source } from "./chunk.ts";
 import { skipAny, skipString } from "./content.ts";
 import type { DeleteSet } from "./delete-set.ts";
+import type { Pacer } from "./pacer.ts";
 import type { StructTable } from "./struct-table.ts";
 import { ByteReader } from "./varint.ts";
 import { ANY_REF, DELETED_REF, GC_REF, HAS_ORIGIN, JSON_REF, STRING_REF } from "./visitor.ts";
@@ -25,8 +26,19 @@ export class Splitter {
   /** Per client: [start, end) pairs of what became or was GC, ascending. */
   readonly #gc: (number[] | undefined)[] = [];
   readonly #walk = new ContentWalk();
+  /** The row a pause has left in the middle of its content, else -1. */
+  #walkedRow = -1;
+  readonly #pacer: Pacer;
 
-  constructor(table: StructTable, sources: readonly Source[], builder: ChunkBuilder, cuts: readonly Float64Array[], deletes: DeleteSet, collected: DeleteSet | null) {
+  constructor(
+    table: StructTable,
+    sources: readonly Source[],
+    builder: ChunkBuilder,
+    cuts: readonly Float64Array[],
+    deletes: DeleteSet,
+    collected: DeleteSet | null,
+    pacer: Pacer,
+  ) {
     const clients = table.clientIds.length;
     this.#table = table;
     this.#sources = sources;
@@ -34,13 +46,17 @@ export class Splitter {
     this.#deletes = deletes;
     this.#collected = collected;
     this.#cuts = cuts;
+    this.#pacer = pacer;
     for (const id of table.clientIds) this.#ranges.push(deletes.ranges(id));
     this.#rangeAt = new Int32Array(clients);
     this.#cutAt = new Int32Array(clients);
   }
 
-  /** Emits the row's clocks from `from` on. */
-  emit(row: number, from: number): void {
+  /**
+   * Emits the row's clocks from `from` on, until a pause is due or the builder is full; at least one piece.
+   * Returns the clock reached: when it is not the row's end, call again with it before any other row.
+   */
+  emit(row: number, from: number): number {
     const table = this.#table;
     const client = table.client[row]!;
     const clock = table.clock[row]!;
@@ -55,15 +71,16 @@ export class Splitter {
       this.#cutAt[client] = cutAt;
       this.#noteCollected(client, from, to);
       this.#builder.add(row, from, to, GC, isCut, 0, 0, 0);
-      return;
+      return to;
     }
 
     const ref = table.info[row]! & 31;
     const ranges = ref === DELETED_REF ? undefined : this.#ranges[client];
     let rangeAt = this.#rangeAt[client]!;
     const walk = this.#walk;
-    let isWalking = false;
-    for (let position = from; position < to; ) {
+    let isWalking = this.#walkedRow === row;
+    let position = from;
+    do {
       let isDeleted = ref === DELETED_REF;
       let edge = Infinity;
       if (ranges !== undefined) {
@@ -96,11 +113,17 @@ export class Splitter {
       isCut = cuts[cutAt] === next;
       if (isCut) cutAt++;
       position = next;
-    }
+    } while (position < to && !this.#builder.isFull && !this.#pacer.isDue);
     this.#rangeAt[client] = rangeAt;
-    // A cut point at the row's end concerns the row after it.
+    // A cut point at the clock reached concerns the piece or row after it.
     this.#cutAt[client] = isCut ? cutAt - 1 : cutAt;
-    if (isWalking) walk.reset();
+    if (position < to) {
+      this.#walkedRow = isWalking ? row : -1;
+    } else if (isWalking) {
+      this.#walkedRow = -1;
+      walk.reset();
+    }
+    return position;
   }
 
   #addPiece(row: number, from: number, to: number, isCut: boolean, isDeleted: boolean, ref: number, isPart: boolean, start: number, startsHalf: boolean): void {

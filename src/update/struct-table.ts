@@ -4,7 +4,9 @@
  */
 
 import type { Source } from "./chunk.ts";
-import { readRun, readUpdate } from "./reader.ts";
+import { ELEMENT_WORK, type Pacer, STRUCT_WORK } from "./pacer.ts";
+import { pacedSort } from "./paced-sort.ts";
+import { readRun, UpdateReader } from "./reader.ts";
 import { HAS_ORIGIN, SKIP_REF, type StructView, type UpdateVisitor } from "./visitor.ts";
 
 /** Clocks fit 32 bits in every vault ever seen; the columns widen once when one does not. */
@@ -43,19 +45,31 @@ export class StructTable {
   readonly #visitor: UpdateVisitor = { struct: (view) => this.#push(view) };
 
   /**
-   * Appends all structs of one source in its order; Skips are left out.
+   * Appends all structs of some sources in their order; Skips are left out. Pauses inside a large update, and between the runs of a chunk.
    * @throws {UpdateRefusedError} when the bytes are not what the strict reader accepts, or a run ends elsewhere than it says.
    */
-  scan(source: Source, index: number): void {
-    this.#source = index;
-    if (source.runs === null) {
-      readUpdate(source.bytes, this.#visitor);
-      return;
-    }
-    for (const run of source.runs) {
-      const end = readRun(source.bytes, run.offset, run.client, run.clock, run.structCount, this.#visitor);
-      if (end !== run.offset + run.byteLength) {
-        throw new Error(`Cannot read chunk run of client ${run.client}: ends at byte ${end}, not ${run.offset + run.byteLength}`);
+  *scan(sources: readonly Source[], pacer: Pacer): Generator<null, void> {
+    for (let index = 0; index < sources.length; index++) {
+      const { bytes, runs } = sources[index]!;
+      this.#source = index;
+      if (runs === null) {
+        const reader = new UpdateReader(bytes, this.#visitor);
+        for (let isRead = false; !isRead; ) {
+          const limit = pacer.left;
+          isRead = reader.readSome(limit) !== null;
+          // What is not the end has used up its limit.
+          pacer.spend(isRead ? Math.min(limit, bytes.length) : limit);
+          if (pacer.isDue) yield* pacer.pause();
+        }
+        continue;
+      }
+      for (const run of runs) {
+        const end = readRun(bytes, run.offset, run.client, run.clock, run.structCount, this.#visitor);
+        if (end !== run.offset + run.byteLength) {
+          throw new Error(`Cannot read chunk run of client ${run.client}: ends at byte ${end}, not ${run.offset + run.byteLength}`);
+        }
+        pacer.spend(run.byteLength + run.structCount * STRUCT_WORK);
+        if (pacer.isDue) yield* pacer.pause();
       }
     }
   }
@@ -109,10 +123,10 @@ export class StructTable {
     // Own clock and length bound the own-client references; the others can name any clock.
     const largest = Math.max(view.clock + view.length, view.originClock, view.rightClock, view.parentClock);
     if (largest <= MAX_NARROW) return;
-    this.clock = Float64Array.from(this.clock);
-    this.length = Float64Array.from(this.length);
-    this.leftClock = Float64Array.from(this.leftClock);
-    this.rightClock = Float64Array.from(this.rightClock);
+    this.clock = new Float64Array(this.clock);
+    this.length = new Float64Array(this.length);
+    this.leftClock = new Float64Array(this.leftClock);
+    this.rightClock = new Float64Array(this.rightClock);
   }
 
   #grow(): void {
@@ -142,24 +156,28 @@ export interface ClientOrder {
 }
 
 /** Sorts the table's rows by client, clock and arrival (update laws, T1: of two contents for one clock the first to arrive wins). */
-export function orderByClient(table: StructTable): ClientOrder {
+export function* orderByClient(table: StructTable, pacer: Pacer): Generator<null, ClientOrder> {
   const { client, clock, count } = table;
   const clients = table.clientIds.length;
   const first = new Int32Array(clients + 1);
-  for (let row = 0; row < count; row++) first[client[row]! + 1]!++;
+  yield* pacer.inParts(count, ELEMENT_WORK, (from, to) => {
+    for (let row = from; row < to; row++) first[client[row]! + 1]!++;
+  });
   for (let c = 0; c < clients; c++) first[c + 1]! += first[c]!;
   const rows = new Int32Array(count);
   const next = first.slice();
-  for (let row = 0; row < count; row++) rows[next[client[row]!]!++] = row;
-  for (let c = 0; c < clients; c++) {
-    const from = first[c]!;
-    const to = first[c + 1]!;
-    for (let i = from + 1; i < to; i++) {
-      if (clock[rows[i - 1]!]! > clock[rows[i]!]!) {
-        rows.subarray(from, to).sort((a, b) => clock[a]! - clock[b]! || a - b);
-        break;
-      }
+  const unsorted = new Uint8Array(clients);
+  yield* pacer.inParts(count, ELEMENT_WORK, (from, to) => {
+    for (let row = from; row < to; row++) {
+      const c = client[row]!;
+      const at = next[c]!++;
+      rows[at] = row;
+      if (at > first[c]! && clock[rows[at - 1]!]! > clock[row]!) unsorted[c] = 1;
     }
+  });
+  const byClock = (part: Int32Array): void => void part.sort((a, b) => clock[a]! - clock[b]! || a - b);
+  for (let c = 0; c < clients; c++) {
+    if (unsorted[c] === 1) yield* pacedSort(rows.subarray(first[c]!, first[c + 1]!), byClock, (a, b) => clock[a]! > clock[b]!, pacer);
   }
   return { rows, first };
 }
