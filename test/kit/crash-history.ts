@@ -11,7 +11,7 @@ import { TestRoom } from "./test-room.ts";
 export interface CrashHistoryOptions {
   /** Things that happen: edits, losses of connection, reconnects, pauses, checkpoints. */
   readonly steps: number;
-  /** Some edits bring more than a journal row holds. */
+  /** Some edits bring more than a journal row holds, some of these behind a gap. */
   readonly oversized: boolean;
   /** The room hibernates when nothing keeps it awake. */
   readonly hibernates: boolean;
@@ -95,16 +95,32 @@ export class CrashHistory {
     else if (kind < 0.9) {
       if (client.online) this.#disconnect(client);
     } else if (kind < 0.97) {
-      if (!client.online) this.#connect(client);
+      if (!client.online) this.#comeBack(client);
     } else if (this.#options.hibernates && room.timers.pending === 0) this.hibernate();
     this.note();
     this.#reap();
   }
 
+  /** Connects; where huge edits may be, sometimes with one before the room has what was written offline: it waits behind a gap. */
+  #comeBack(client: DocClient): void {
+    const pastes = this.#options.oversized && this.#random.chance(0.6);
+    if (pastes) client.doc.getText("text").insert(0, "offline ");
+    this.#connect(client);
+    if (!pastes || this.#ended) return;
+    this.#insertNow(client, OVERSIZED_CHARS);
+    // The client reads what it is asked only after the room has stored this.
+    for (const frame of client.outbox.splice(0)) if (!this.died) this.room.turn((room) => room.receive(client.peer, frame));
+    this.room.timers.advance(1_100);
+  }
+
   #insert(client: DocClient, chars: number): void {
-    this.#texts += 1;
-    // A huge edit behind a gap is refused: a client that has answered the room has no gap.
+    // A client that has answered the room has no gap.
     this.room.settle();
+    this.#insertNow(client, chars);
+  }
+
+  #insertNow(client: DocClient, chars: number): void {
+    this.#texts += 1;
     const text = client.doc.getText("text");
     text.insert(Math.min(text.length, 3), String.fromCharCode(97 + (this.#texts % 26)).repeat(chars));
   }
