@@ -15,6 +15,8 @@ const RECEIPTS = "test/room/receipts.test.ts";
 const RELAY = "test/room/relay.test.ts";
 const BREAKER = "test/room/breaker.test.ts";
 const DAMAGE = "test/room/damage.test.ts";
+const HELD = "test/room/held.test.ts";
+const STORE = "test/contract/node.test.ts";
 const ROOM = "test/room/room.test.ts";
 const PRESENCE = "test/room/presence.test.ts";
 const NEWS = "test/update/news.test.ts";
@@ -197,12 +199,96 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "rows of structs behind a gap kept after they were placed",
     file: "src/storage/held.ts",
-    find: "for (const row of rows) sql.exec(`DELETE FROM room_held WHERE row = ?`, row);",
-    replace: ``,
+    find: "for (const row of rows) sql.exec(`DELETE FROM room_held WHERE key >= ? AND key < ?`",
+    replace: "for (const row of []) sql.exec(`DELETE FROM room_held WHERE key >= ? AND key < ?`",
     tests: [RELAY],
+  },
+  {
+    name: "parts of a held update joined in the wrong order",
+    file: "src/storage/held.ts",
+    find: `else rows.push({ row, update: joinParts(data) });`,
+    replace: `else rows.push({ row, update: joinParts(data.reverse()) });`,
+    tests: [HELD, STORE],
+  },
+  {
+    name: "held update with a missing part taken for whole",
+    file: "src/storage/held.ts",
+    find: `if (data.length !== parts) damaged.push`,
+    replace: `if (data.length > parts) damaged.push`,
+    tests: [STORE],
+  },
+  {
+    name: "checksum of held parts not compared",
+    file: "src/storage/held.ts",
+    find: `if (checksum(found.data) !== found.sum || `,
+    replace: `if (`,
+    tests: [STORE, HELD],
+  },
+  {
+    name: "only the first part of a placed held update deleted",
+    file: "src/storage/held.ts",
+    find: "row * PARTS_PER_UPDATE, (row + 1) * PARTS_PER_UPDATE);\n}\n\n/** What is left",
+    replace: "row * PARTS_PER_UPDATE, row * PARTS_PER_UPDATE + 1);\n}\n\n/** What is left",
+    tests: [STORE],
+  },
+  {
+    name: "bytes behind gaps never given back",
+    file: "src/room/ingest.ts",
+    find: `this.#heldBytes -= held.update.byteLength;`,
+    replace: ``,
+    tests: [HELD],
+  },
+  {
+    name: "big held update dropped instead of placed",
+    file: "src/room/ingest.ts",
+    find: `this.#waiting.set(update, ranges);`,
+    replace: `if (update.byteLength < 1e6) this.#waiting.set(update, ranges);`,
+    tests: [HELD],
+  },
+  {
+    name: "too much behind a gap closed for good",
+    file: "src/protocol/close-codes.ts",
+    find: `return error instanceof PendingFullError ? CLOSE.pendingFull : CLOSE.internal;`,
+    replace: `return error instanceof PendingFullError ? CLOSE.tooLarge : CLOSE.internal;`,
+    tests: [HELD],
   },
 
   // Storage.
+  {
+    name: "second copy of the index never read",
+    file: "src/storage/room-index.ts",
+    find: `const second = readCopy(sql, checksum, 2);`,
+    replace: `const second = first;`,
+    tests: [DAMAGE, STORE],
+  },
+  {
+    name: "second copy of the index never written",
+    file: "src/storage/room-index.ts",
+    find: `for (const table of Object.values(COPY_TABLES)) {`,
+    replace: `for (const table of [COPY_TABLES[1]]) {`,
+    tests: [DAMAGE, STORE],
+  },
+  {
+    name: "second copy of the index read without naming the first",
+    file: "src/storage/room-index.ts",
+    find: `return { index: second, damaged: [first] };`,
+    replace: `return { index: second, damaged: [] };`,
+    tests: [DAMAGE, STORE],
+  },
+  {
+    name: "checksum of the index not compared",
+    file: "src/storage/room-index.ts",
+    find: `if (checksum(row.data) !== row.sum) return damaged("checksum-mismatch");`,
+    replace: ``,
+    tests: [STORE, DAMAGE],
+  },
+  {
+    name: "room without any index taken for a new one",
+    file: "src/storage/room-index.ts",
+    find: `throw new DamagedRowError({ kind: "index" }, first.reason, { cause: first });`,
+    replace: `return { index: EMPTY_INDEX, damaged: [] };`,
+    tests: [DAMAGE, STORE],
+  },
   {
     name: "delete set dropped from what is stored",
     file: "src/storage/vault-store.ts",
