@@ -1,8 +1,6 @@
 import * as decoding from "lib0/decoding";
-import * as encoding from "lib0/encoding";
-import { Awareness, encodeAwarenessUpdate } from "y-protocols/awareness";
-import * as Y from "yjs";
-import { DocClient } from "./doc-client.ts";
+import type * as Y from "yjs";
+import { PresentClient } from "./present-client.ts";
 import type { TestRoom } from "./test-room.ts";
 
 /** One frame as a joiner saw it. */
@@ -15,36 +13,20 @@ export interface SeenFrame {
 }
 
 /** A client that writes down what it gets and when, and answers a query for its presence or does not. */
-export class Joiner extends DocClient {
+export class Joiner extends PresentClient {
   readonly frames: SeenFrame[] = [];
-  readonly awareness: Awareness;
   readonly #room: TestRoom;
-  readonly #answersQueries: boolean;
 
   constructor(room: TestRoom, options: { answersQueries: boolean; doc?: Y.Doc }) {
-    super(options.doc ?? new Y.Doc());
+    super(options.doc);
     this.#room = room;
-    this.#answersQueries = options.answersQueries;
-    this.awareness = new Awareness(this.doc);
-    // Its timer belongs to a real provider.
-    clearInterval(this.awareness._checkInterval as NodeJS.Timeout);
-    this.awareness.setLocalState({ name: "joiner" });
-  }
-
-  /** Sends its presence, as stock providers do when asked. */
-  sendPresence(): void {
-    const encoder = encoding.createEncoder();
-    encoding.writeVarUint(encoder, 1);
-    encoding.writeVarUint8Array(encoder, encodeAwarenessUpdate(this.awareness, [this.doc.clientID]));
-    this.outbox.push(encoding.toUint8Array(encoder));
+    this.answersQueries = options.answersQueries;
+    // Whatever presence it sends counts as an answer, so only an answer sends any.
+    this.announces = false;
   }
 
   override read(): void {
-    for (const frame of this.peer.sent) {
-      const seen = this.#see(frame);
-      this.frames.push(seen);
-      if (seen.kind === "query" && this.#answersQueries) this.sendPresence();
-    }
+    for (const frame of this.peer.sent) this.frames.push(this.#see(frame));
     super.read();
   }
 
