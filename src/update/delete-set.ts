@@ -200,16 +200,30 @@ export function union(...sets: readonly DeleteSet[]): DeleteSet {
   return new DeleteSet(clients);
 }
 
+/** Sorted lists merged pair by pair: no sort, because a room's sets of 100,000 ranges are united at every answer. */
 function joined(lists: readonly Float64Array[]): Float64Array {
-  let used = 0;
-  for (const list of lists) used += list.length;
-  const pairs = new Float64Array(used);
-  let at = 0;
-  for (const list of lists) {
-    pairs.set(list, at);
-    at += list.length;
+  return lists.reduce((merged, list) => merge(merged, list));
+}
+
+function merge(a: Float64Array, b: Float64Array): Float64Array {
+  const out = new Float64Array(a.length + b.length);
+  let written = 0;
+  let end = -1;
+  for (let i = 0, j = 0; i < a.length || j < b.length; ) {
+    const fromA = j === b.length || (i < a.length && a[i]! <= b[j]!);
+    const start = fromA ? a[i]! : b[j]!;
+    const stop = fromA ? a[i + 1]! : b[j + 1]!;
+    if (fromA) i += 2;
+    else j += 2;
+    if (written > 0 && start <= end) {
+      // Ranges that touch are one range.
+      if (stop > end) out[written - 1] = end = stop;
+      continue;
+    }
+    out[written++] = start;
+    out[written++] = end = stop;
   }
-  return sweep(pairs, used);
+  return written === out.length ? out : out.slice(0, written);
 }
 
 /** What is in `a` and not in `b`. */
@@ -278,10 +292,7 @@ export function encodeDeleteSet(set: DeleteSet, writer: ByteWriter = new ByteWri
     const ranges = set.ranges(client)!;
     writer.varUint(client);
     writer.varUint(ranges.length / 2);
-    for (let j = 0; j < ranges.length; j += 2) {
-      writer.varUint(ranges[j]!);
-      writer.varUint(ranges[j + 1]! - ranges[j]!);
-    }
+    writer.clockRanges(ranges);
   }
   return writer.finish(start);
 }

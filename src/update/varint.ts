@@ -140,6 +140,9 @@ export function writeVarUintAt(bytes: Uint8Array, offset: number, value: number)
 
 const encoder = new TextEncoder();
 
+/** Numbers written between two looks at the buffer's end; even. */
+const PAIRS_AT_ONCE = 2_048;
+
 /** A growing byte buffer. */
 export class ByteWriter {
   #buffer: Uint8Array;
@@ -163,6 +166,22 @@ export class ByteWriter {
   varUint(value: number): void {
     this.#reserve(MAX_VARINT_BYTES);
     this.#length = writeVarUintAt(this.#buffer, this.#length, value);
+  }
+
+  /** Writes [start, end) pairs as start and length of each. */
+  clockRanges(pairs: Float64Array): void {
+    // In parts, so that the room reserved for the longest form of each stays small.
+    for (let from = 0; from < pairs.length; from += PAIRS_AT_ONCE) {
+      const to = Math.min(pairs.length, from + PAIRS_AT_ONCE);
+      this.#reserve((to - from) * MAX_VARINT_BYTES);
+      const buffer = this.#buffer;
+      let at = this.#length;
+      for (let i = from; i < to; i += 2) {
+        at = writeVarUintAt(buffer, at, pairs[i]!);
+        at = writeVarUintAt(buffer, at, pairs[i + 1]! - pairs[i]!);
+      }
+      this.#length = at;
+    }
   }
 
   /** Copies `src[start..end)`. */
