@@ -3,6 +3,7 @@ import type { DeleteSet } from "../../src/update/delete-set.ts";
 import { difference, plainDoc } from "./compare.ts";
 import { DocClient } from "./doc-client.ts";
 import type { Faults } from "./faulty-sql.ts";
+import { PresentClient } from "./present-client.ts";
 import { randomEdit } from "./random-edits.ts";
 import { Random } from "./random.ts";
 import { TestRoom } from "./test-room.ts";
@@ -15,7 +16,12 @@ export interface CrashHistoryOptions {
   readonly oversized: boolean;
   /** The room hibernates when nothing keeps it awake. */
   readonly hibernates: boolean;
+  /** Clients show their presence and change it between the steps; the steps are the same as without. */
+  readonly presence?: boolean;
 }
+
+/** Stands in every presence state, and nowhere else. */
+export const PRESENCE_MARK = "presence-mark";
 
 const FAT_CHARS = 30_000;
 const OVERSIZED_CHARS = 1_600_000;
@@ -38,6 +44,7 @@ export class CrashHistory {
   serverCloses = 0;
   readonly #options: CrashHistoryOptions;
   readonly #random: Random;
+  readonly #presenceRandom: Random | null;
   readonly #faults: Faults;
   #statementsBefore = 0;
   #commitsBefore = 0;
@@ -50,8 +57,12 @@ export class CrashHistory {
     this.#faults = faults;
     this.#random = new Random(seed);
     this.room = new TestRoom(faults);
+    this.#presenceRandom = options.presence === true ? new Random(seed + 1) : null;
     const count = this.#random.int(2, 4);
-    for (let at = 0; at < count; at += 1) this.clients.push(new DocClient(plainDoc([], { clientId: 1_000 + at })));
+    for (let at = 0; at < count; at += 1) {
+      const doc = plainDoc([], { clientId: 1_000 + at });
+      this.clients.push(options.presence === true ? new PresentClient(doc) : new DocClient(doc));
+    }
   }
 
   get died(): boolean {
@@ -82,6 +93,7 @@ export class CrashHistory {
 
   #step(): void {
     const { room } = this;
+    this.#movePresence();
     const random = this.#random;
     const kind = random.unit();
     const client = random.pick(this.clients);
@@ -111,6 +123,15 @@ export class CrashHistory {
     // The client reads what it is asked only after the room has stored this.
     for (const frame of client.outbox.splice(0)) if (!this.died) this.room.turn((room) => room.receive(client.peer, frame));
     this.room.timers.advance(1_100);
+  }
+
+  /** Somebody's cursor moves, or is gone. */
+  #movePresence(): void {
+    const random = this.#presenceRandom;
+    if (random === null || random.chance(0.3)) return;
+    const client = random.pick(this.clients) as PresentClient;
+    client.awareness.setLocalState(random.chance(0.1) ? null : { name: PRESENCE_MARK, cursor: random.int(0, 1_000) });
+    if (random.chance(0.5)) this.room.settle();
   }
 
   #insert(client: DocClient, chars: number): void {
