@@ -161,7 +161,8 @@ export class ChunkBuilder {
     for (let piece = this.#head[client]!; piece !== -1; ) {
       const start = writer.length;
       const stopAt = start + pacer.left;
-      for (let count = 0; piece !== -1 && writer.length + count * STRUCT_WORK < stopAt; count++) {
+      let count = 0;
+      for (; piece !== -1 && writer.length + count * STRUCT_WORK < stopAt; count++) {
         let last = piece;
         for (let next = this.#next[last]!; next !== -1 && (this.#form[next]! & CONTINUES) !== 0; next = this.#next[last]!) {
           last = next;
@@ -176,9 +177,8 @@ export class ChunkBuilder {
         run.structCount++;
         run.byteLength = writer.length - run.offset;
         piece = this.#next[last]!;
-        pacer.spend(STRUCT_WORK);
       }
-      pacer.spend(writer.length - start);
+      pacer.spend(writer.length - start + count * STRUCT_WORK);
       if (pacer.isDue) yield* pacer.pause();
     }
   }
