@@ -102,17 +102,20 @@ export function updateFrame(update: Uint8Array): Uint8Array {
   return frameOf([OUTER_SYNC, INNER_UPDATE], update);
 }
 
-/**
- * A step 2 whose update is written straight into the frame by the caller, so that a big one is never copied:
- * `body` is the view to fill, exactly `updateBytes` long.
- */
-export function openSyncStep2Frame(updateBytes: number): { readonly frame: Uint8Array; readonly body: Uint8Array } {
-  return openFrame([OUTER_SYNC, INNER_STEP_2], updateBytes);
-}
+/** Free bytes that {@link syncFrameInPlace} needs before an update: two numbers and the longest length of a frame. */
+export const SYNC_HEAD_ROOM = 2 + varUintSize(LIMITS.maxFrameBytes);
 
-/** The same for a relayed update. */
-export function openUpdateFrame(updateBytes: number): { readonly frame: Uint8Array; readonly body: Uint8Array } {
-  return openFrame([OUTER_SYNC, INNER_UPDATE], updateBytes);
+/**
+ * A step 2 or an update frame around the update that stands in `bytes` behind `SYNC_HEAD_ROOM` free bytes, written in place: a big one is never copied.
+ * Returns a view of `bytes`.
+ */
+export function syncFrameInPlace(bytes: Uint8Array, isStep2: boolean): Uint8Array {
+  const updateBytes = bytes.byteLength - SYNC_HEAD_ROOM;
+  const start = SYNC_HEAD_ROOM - 2 - varUintSize(updateBytes);
+  bytes[start] = OUTER_SYNC;
+  bytes[start + 1] = isStep2 ? INNER_STEP_2 : INNER_UPDATE;
+  writeVarUintAt(bytes, start + 2, updateBytes);
+  return bytes.subarray(start);
 }
 
 /** Presence: `payload` as `encodeAwareness` writes it. */
@@ -131,15 +134,10 @@ export function permissionDeniedFrame(reason: string): Uint8Array {
 }
 
 function frameOf(head: readonly number[], payload: Uint8Array): Uint8Array {
-  const { frame, body } = openFrame(head, payload.byteLength);
-  body.set(payload);
-  return frame;
-}
-
-function openFrame(head: readonly number[], payloadBytes: number): { frame: Uint8Array; body: Uint8Array } {
-  const bodyStart = head.length + varUintSize(payloadBytes);
-  const frame = new Uint8Array(bodyStart + payloadBytes);
+  const bodyStart = head.length + varUintSize(payload.byteLength);
+  const frame = new Uint8Array(bodyStart + payload.byteLength);
   frame.set(head);
-  writeVarUintAt(frame, head.length, payloadBytes);
-  return { frame, body: frame.subarray(bodyStart) };
+  writeVarUintAt(frame, head.length, payload.byteLength);
+  frame.set(payload, bodyStart);
+  return frame;
 }

@@ -9,7 +9,7 @@ import { LIMITS } from "../limits.ts";
 import type { Alarm, Checksum, Clock, Log, Peer, Sql, Timers } from "../ports.ts";
 import { CLOSE, type CloseCode, closeFor } from "../protocol/close-codes.ts";
 import { degradedFrame, receiptFrame } from "../protocol/custom.ts";
-import { type InboundFrame, parseFrame, permissionDeniedFrame, queryAwarenessFrame, syncStep1Frame, syncStep2Frame, updateFrame } from "../protocol/frames.ts";
+import { type InboundFrame, parseFrame, permissionDeniedFrame, queryAwarenessFrame, syncStep1Frame, syncStep2Frame } from "../protocol/frames.ts";
 import { decodeStateVector, encodeStateVector } from "../update/state-vector.ts";
 import { DamagedRowError } from "../storage/damage.ts";
 import { SchemaTooNewError } from "../storage/schema.ts";
@@ -308,14 +308,14 @@ export class Room {
     };
     const send = (step: ServeStep): void => {
       const startedMs = clock.nowMs();
-      const update = step.create();
-      session.send(step.closing ? syncStep2Frame(update) : updateFrame(update), startedMs);
+      const frame = step.create();
+      session.send(frame, startedMs);
       for (const id of step.chunkIds) sent.add(id);
       if (step.closing) {
         session.live = true;
         session.save();
       }
-      this.stats.served(update.byteLength, clock.nowMs() - startedMs);
+      this.stats.served(frame.byteLength, clock.nowMs() - startedMs);
     };
     if (this.#staging) {
       // A large delta under way is in neither the window nor the index: an answer now would leave it out, and no relay would bring it.

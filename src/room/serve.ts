@@ -7,6 +7,7 @@ import { type FramePlan, planCausalFrames, planFrame } from "../update/assemble.
 import type { Chunk, ChunkRun } from "../update/chunk.ts";
 import { type DeleteSet, encodeDeleteSet } from "../update/delete-set.ts";
 import { rewrite } from "../update/rewrite.ts";
+import { SYNC_HEAD_ROOM, syncFrameInPlace } from "../protocol/frames.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
 import type { CommitWindow } from "./commit-window.ts";
 import { knownDeletes } from "./ingest.ts";
@@ -19,7 +20,7 @@ export interface ServeStep {
   readonly byteLength: number;
   /** Stored chunks it carries. */
   readonly chunkIds: readonly number[];
-  /** @throws {DamagedRowError} when a chunk cannot be read. */
+  /** The whole frame. @throws {DamagedRowError} when a chunk cannot be read. */
   create(): Uint8Array;
 }
 
@@ -54,9 +55,9 @@ export function nextServeStep(store: VaultStore, window: CommitWindow, has: (cli
 function stepOf(plan: FramePlan, closing: boolean, deleteBytes: Uint8Array, read: (id: number) => Uint8Array): ServeStep {
   return {
     closing,
-    byteLength: plan.byteLength + deleteBytes.byteLength,
+    byteLength: SYNC_HEAD_ROOM + plan.byteLength + deleteBytes.byteLength,
     chunkIds: plan.chunkIds.filter((id) => id >= 0),
-    create: () => plan.create(deleteBytes, read),
+    create: () => syncFrameInPlace(plan.create(deleteBytes, read, SYNC_HEAD_ROOM), closing),
   };
 }
 

@@ -28,9 +28,10 @@ export interface FramePlan {
   /**
    * Builds the update. Each chunk is read once and not held.
    * @param deleteSetBytes an encoded delete set, put at the end as it is (one zero byte: none)
+   * @param headRoom bytes left free before the update, for a frame's head
    * @throws whatever `readChunk` throws; {UpdateRefusedError} when a partly known run is damaged
    */
-  create(deleteSetBytes: Uint8Array, readChunk: (id: number) => Uint8Array): Uint8Array;
+  create(deleteSetBytes: Uint8Array, readChunk: (id: number) => Uint8Array, headRoom?: number): Uint8Array;
 }
 
 /** One run, or the rest of it from clock `from` on, and where it goes. */
@@ -68,7 +69,7 @@ export function planFrame(chunks: readonly ChunkIndex[], known: Known): FramePla
     chunkIds: [...piecesOf.keys()],
     byteLength,
     isEmpty: sections.length === 0,
-    create: (deleteSetBytes, readChunk) => fill(sections, piecesOf, byteLength, deleteSetBytes, readChunk),
+    create: (deleteSetBytes, readChunk, headRoom = 0) => fill(sections, piecesOf, byteLength, deleteSetBytes, readChunk, headRoom),
   };
 }
 
@@ -155,8 +156,10 @@ function fill(
   byteLength: number,
   deleteSetBytes: Uint8Array,
   readChunk: (id: number) => Uint8Array,
+  headRoom: number,
 ): Uint8Array {
-  const frame = new Uint8Array(byteLength + deleteSetBytes.length);
+  const whole = new Uint8Array(headRoom + byteLength + deleteSetBytes.length);
+  const frame = whole.subarray(headRoom);
   for (const [id, pieces] of piecesOf) {
     const bytes = readChunk(id);
     for (const piece of pieces) place(piece, bytes, frame);
@@ -173,7 +176,7 @@ function fill(
   frame.set(deleteSetBytes, end);
   end += deleteSetBytes.length;
   // A frame may wait in a send queue: do not hold twice its bytes there.
-  return end < frame.length / 2 ? frame.slice(0, end) : frame.subarray(0, end);
+  return end < frame.length / 2 ? whole.slice(0, headRoom + end) : whole.subarray(0, headRoom + end);
 }
 
 function place(piece: Piece, chunk: Uint8Array, frame: Uint8Array): void {

@@ -4,11 +4,12 @@ import * as sync from "y-protocols/sync";
 import * as Y from "yjs";
 import { LIMITS } from "../../src/limits.ts";
 import {
+  SYNC_HEAD_ROOM,
   awarenessFrame,
-  openSyncStep2Frame,
   parseFrame,
   permissionDeniedFrame,
   queryAwarenessFrame,
+  syncFrameInPlace,
   syncStep1Frame,
   syncStep2Frame,
   updateFrame,
@@ -59,9 +60,14 @@ test("built frames are byte for byte what stock code writes", () => {
   expect(awarenessFrame(Uint8Array.of(0))).toEqual(Uint8Array.of(1, 1, 0));
   expect(queryAwarenessFrame()).toEqual(Uint8Array.of(3));
   expect(permissionDeniedFrame("über")).toEqual(stock((e) => { encoding.writeVarUint(e, 2); encoding.writeVarUint(e, 0); encoding.writeVarString(e, "über"); }));
-  const { frame, body } = openSyncStep2Frame(update.byteLength);
-  body.set(update);
-  expect(frame).toEqual(syncStep2Frame(update));
+  for (const length of [1, 127, 128, 20_000, 3_000_000]) {
+    const body = new Uint8Array(length).fill(7);
+    for (const isStep2 of [true, false]) {
+      const roomy = new Uint8Array(SYNC_HEAD_ROOM + length);
+      roomy.set(body, SYNC_HEAD_ROOM);
+      expect(Buffer.compare(syncFrameInPlace(roomy, isStep2), isStep2 ? syncStep2Frame(body) : updateFrame(body))).toBe(0);
+    }
+  }
 });
 
 test("what is no message of ours is named, and what follows a message counted", () => {
