@@ -6,6 +6,7 @@
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import { type DeleteSet, DeleteSetBuilder, clientHash, decodeDeleteSet, encodeDeleteSet, union } from "../update/delete-set.ts";
+import { withoutPauses } from "../update/pacer.ts";
 import { DamagedRowError } from "./damage.ts";
 import type { DeleteShard, RoomIndex } from "./room-index.ts";
 
@@ -36,10 +37,18 @@ function writeDeleteRow(sql: Sql, checksum: Checksum, row: number, bytes: Uint8A
 
 /** Stored deletions of these clients, or of all when none are named. Reads the delta and the shards concerned only. @throws {DamagedRowError} */
 export function readDeletes(sql: Sql, checksum: Checksum, directory: DeleteDirectory, clients?: Iterable<number>): DeleteSet {
+  return withoutPauses(readDeletesSteps(sql, checksum, directory, clients));
+}
+
+/** The same with a pause after each row. */
+export function* readDeletesSteps(sql: Sql, checksum: Checksum, directory: DeleteDirectory, clients?: Iterable<number>): Generator<null, DeleteSet> {
   const parts: DeleteSet[] = [];
   if (directory.deltaBytes > 0) parts.push(readDeleteRow(sql, checksum, DELTA_ROW));
   const rows = clients === undefined ? directory.shards.map((shard) => shard.row) : shardRows(directory.shards, clients);
-  for (const row of rows) parts.push(readDeleteRow(sql, checksum, row));
+  for (const row of rows) {
+    parts.push(readDeleteRow(sql, checksum, row));
+    yield null;
+  }
   return union(...parts);
 }
 
@@ -62,13 +71,24 @@ function shardRows(shards: readonly DeleteShard[], clients: Iterable<number>): S
   return rows;
 }
 
+/** Deletions on their way into the store. */
+export interface AbsorbedDeletes {
+  /** To write into the index. */
+  readonly directory: DeleteDirectory;
+  /** The new delta row; null when nothing is written to it. */
+  readonly delta: Uint8Array | null;
+  /** Whether shards were written that replace others. */
+  readonly folded: boolean;
+}
+
 /**
- * Adds `added` to what is stored and returns the directory to write into the index. Call inside the publishing transaction.
+ * Prepares that `added` joins what is stored, with pauses. A fold writes the shards it changes to rows nothing names yet, so the work may be dropped at
+ * any pause; {@link publishDeletes} makes it count. The tables must exist.
  * `all` must hold every stored deletion of the clients in `added`, `added` included: the new hashes are computed from it.
  * @throws {DamagedRowError}
  */
-export function absorbDeletes(sql: Sql, checksum: Checksum, directory: DeleteDirectory, added: DeleteSet, all: DeleteSet): DeleteDirectory {
-  if (added.isEmpty) return directory;
+export function* absorbDeletes(sql: Sql, checksum: Checksum, directory: DeleteDirectory, added: DeleteSet, all: DeleteSet): Generator<null, AbsorbedDeletes> {
+  if (added.isEmpty) return { directory, delta: null, folded: false };
   const hashes = new Map(directory.hashes);
   for (const client of added.clients()) {
     const ranges = all.ranges(client);
@@ -78,10 +98,20 @@ export function absorbDeletes(sql: Sql, checksum: Checksum, directory: DeleteDir
   const deltaBytes = encodeDeleteSet(delta);
   const baseBytes = directory.shards.reduce((sum, shard) => sum + shard.byteLength, 0);
   if (deltaBytes.byteLength <= Math.max(LIMITS.deleteDeltaBytes, baseBytes / 4)) {
-    writeDeleteRow(sql, checksum, DELTA_ROW, deltaBytes);
-    return { ...directory, deltaBytes: deltaBytes.byteLength, hashes };
+    return { directory: { ...directory, deltaBytes: deltaBytes.byteLength, hashes }, delta: deltaBytes, folded: false };
   }
-  return { ...fold(sql, checksum, directory, delta), hashes };
+  yield null;
+  return { directory: { ...(yield* fold(sql, checksum, directory, delta)), hashes }, delta: null, folded: true };
+}
+
+/** Writes the delta, or removes what a fold has replaced and what dropped folds have left. Call inside the transaction that writes the index. */
+export function publishDeletes(sql: Sql, checksum: Checksum, absorbed: AbsorbedDeletes): void {
+  if (absorbed.delta !== null) writeDeleteRow(sql, checksum, DELTA_ROW, absorbed.delta);
+  if (!absorbed.folded) return;
+  const named = new Set(absorbed.directory.shards.map((shard) => shard.row));
+  for (const { row } of sql.exec<{ row: number }>(`SELECT row FROM room_deletes`)) {
+    if (!named.has(row)) sql.exec(`DELETE FROM room_deletes WHERE row = ?`, row);
+  }
 }
 
 /** A row's bytes, unchecked, for setting it aside; null when it is gone. */
@@ -108,8 +138,8 @@ export function withoutDeleteRow(sql: Sql, directory: DeleteDirectory, row: numb
   return { ...directory, shards, hashes };
 }
 
-/** Moves the delta into the shards it touches; what has grown too large is cut. Shards that share a client are rewritten together. */
-function fold(sql: Sql, checksum: Checksum, directory: DeleteDirectory, delta: DeleteSet): Omit<DeleteDirectory, "hashes"> {
+/** Writes the shards the delta touches anew, with it; what has grown too large is cut. Shards that share a client are rewritten together. */
+function* fold(sql: Sql, checksum: Checksum, directory: DeleteDirectory, delta: DeleteSet): Generator<null, Omit<DeleteDirectory, "hashes">> {
   const shards: DeleteShard[] = [];
   let nextDeleteRow = directory.nextDeleteRow;
   const groups = groupShards(directory.shards);
@@ -128,18 +158,16 @@ function fold(sql: Sql, checksum: Checksum, directory: DeleteDirectory, delta: D
       continue;
     }
     const merged = union(mine.build(), ...group.map((shard) => readDeleteRow(sql, checksum, shard.row)));
-    const freeRows = group.map((shard) => shard.row);
     for (const piece of cutToShards(merged)) {
-      const row = freeRows.shift() ?? nextDeleteRow++;
+      const row = nextDeleteRow++;
       const bytes = encodeDeleteSet(piece.set);
       writeDeleteRow(sql, checksum, row, bytes);
       // The first shard answers for every client below its neighbour, so that a new low client has a place.
       const firstClient = shards.length === 0 ? 0 : piece.firstClient;
       shards.push({ row, firstClient, continues: piece.continues, byteLength: bytes.byteLength, rangeCount: piece.set.rangeCount });
+      yield null;
     }
-    for (const row of freeRows) sql.exec(`DELETE FROM room_deletes WHERE row = ?`, row);
   }
-  sql.exec(`DELETE FROM room_deletes WHERE row = ?`, DELTA_ROW);
   return { deltaBytes: 0, shards, nextDeleteRow };
 }
 
@@ -162,8 +190,7 @@ function addClient(builder: DeleteSetBuilder, set: DeleteSet, client: number): v
 const RANGE_BYTES = 5;
 
 /** Cuts a set into pieces of about the shard size, inside a client where one has more. */
-function cutToShards(set: DeleteSet): { firstClient: number; continues: boolean; set: DeleteSet }[] {
-  const pieces: { firstClient: number; continues: boolean; set: DeleteSet }[] = [];
+function* cutToShards(set: DeleteSet): Generator<{ firstClient: number; continues: boolean; set: DeleteSet }> {
   let builder = new DeleteSetBuilder();
   let estimate = 0;
   let firstClient = 0;
@@ -178,11 +205,10 @@ function cutToShards(set: DeleteSet): { firstClient: number; continues: boolean;
       builder.add(client, ranges[at]!, ranges[at + 1]! - ranges[at]!);
       estimate += RANGE_BYTES;
       if (estimate < LIMITS.deleteShardBytes) continue;
-      pieces.push({ firstClient, continues, set: builder.build() });
+      yield { firstClient, continues, set: builder.build() };
       builder = new DeleteSetBuilder();
       estimate = 0;
     }
   }
-  if (estimate > 0) pieces.push({ firstClient, continues, set: builder.build() });
-  return pieces;
+  if (estimate > 0) yield { firstClient, continues, set: builder.build() };
 }

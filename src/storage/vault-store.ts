@@ -10,14 +10,15 @@ import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import type { Source } from "../update/chunk.ts";
 import { DeleteSet, union } from "../update/delete-set.ts";
-import { type CutPoints, collectCutPoints, mergeCutPoints } from "../update/cut-points.ts";
+import { type CutPoints, collectCutPoints, mergeCutPoints, mergeCutPointsSteps } from "../update/cut-points.ts";
+import { Pacer } from "../update/pacer.ts";
 import { rewriteSteps } from "../update/rewrite.ts";
 import { cutCount, withCuts } from "./chunk-cuts.ts";
 import { ClockIndex } from "./clock-index.ts";
 import type { ClientRange } from "../update/news.ts";
 import { dropChunksExcept, readChunk, readChunkRaw, writeChunk } from "./chunk-store.ts";
 import type { DamagedRowError } from "./damage.ts";
-import { absorbDeletes, readDeletes, readDeletesRaw, withoutDeleteRow } from "./delete-store.ts";
+import { absorbDeletes, publishDeletes, readDeletes, readDeletesRaw, readDeletesSteps, withoutDeleteRow } from "./delete-store.ts";
 import { type DamagedRow, keepDamaged, listDamaged } from "./damaged-rows.ts";
 import { type StoredError, listErrors, recordError } from "./error-ring.ts";
 import { type JournalRowSummary, appendRow, emptyRow, encodeRowData, encodeRowSummary, readJournal, readRow, readRowRaw } from "./journal.ts";
@@ -45,7 +46,7 @@ export interface StepReport {
   readonly chunksWritten: number;
 }
 
-/** How many source bytes one publication may write in a single turn; above, chunks are staged over several. */
+/** How many source bytes one publication may write at once; above, chunks are written as they come, over several turns. */
 const SINGLE_TURN_BYTES = 4 * LIMITS.chunkBytes;
 
 /** A chunk is rewritten when this share of its clocks was deleted since its last rewrite. */
@@ -286,7 +287,7 @@ export class VaultStore {
    * Moves the journal, and `oversized` after it, into chunks. A generator: between two yields at most one short turn of work; the caller must commit
    * nothing in between, and may drop the generator at any yield. Durable with the turn in which it returns.
    */
-  *checkpoint(oversized: CommitBatch | null, atMs: number): Generator<void, StepReport> {
+  *checkpoint(oversized: CommitBatch | null, atMs: number): Generator<null, StepReport> {
     if (this.#journal.length === 0 && oversized === null) return { kind: "noop", bytesWritten: 0, chunksWritten: 0 };
     const index = this.#index;
     const tail = index.chunks.at(-1);
@@ -302,7 +303,9 @@ export class VaultStore {
     for (const run of keepsTail ? [] : tail.runs) clients.add(run.client);
     for (const row of this.#journal) for (const range of row.ranges) clients.add(range.client);
     for (const range of oversized?.ranges ?? []) clients.add(range.client);
-    const deletes = union(readDeletes(this.#sql, this.#checksum, index, clients), added);
+    yield null;
+    const deletes = union(yield* readDeletesSteps(this.#sql, this.#checksum, index, clients), added);
+    yield null;
 
     const sourceBytes = sources.reduce((sum, source) => sum + source.bytes.byteLength, 0);
     const staged = sourceBytes > SINGLE_TURN_BYTES;
@@ -316,37 +319,39 @@ export class VaultStore {
       if (chunk !== null) {
         const id = nextChunkId++;
         bytesWritten += chunk.bytes.byteLength;
+        // Writing the chunk's bytes was this turn's work.
+        yield null;
         if (kept.length > 0) references.push(collectCutPoints([chunk]));
         if (staged) {
-          if (!this.#schemaReady) {
-            this.#sql.transaction(() => this.#makeTables());
-            this.#schemaReady = true;
-          }
+          this.#ensureTables();
           entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
         } else {
           unwritten.push({ id, bytes: chunk.bytes });
           entries.push({ id, parts: 0, sum: 0, byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
         }
       }
-      if (staged) yield;
+      yield null;
     }
-    const cuts = mergeCutPoints(references);
+    const cuts = yield* mergeCutPointsSteps(references, new Pacer(LIMITS.chunkBytes));
+    this.#ensureTables();
+    const absorbed = yield* absorbDeletes(this.#sql, this.#checksum, index, added, deletes);
+    yield null;
     let published = index;
     const held: HeldRow[] = [];
     this.#sql.transaction(() => {
-      this.#makeTables();
       for (const [position, chunk] of unwritten.entries()) {
         entries[position] = { ...entries[position]!, ...writeChunk(this.#sql, this.#checksum, chunk.id, chunk.bytes) };
       }
       published = {
-        // First, because it may hand back the whole old index when nothing was deleted.
-        ...absorbDeletes(this.#sql, this.#checksum, index, added, deletes),
+        // First, because it may be the whole old index when nothing was deleted.
+        ...absorbed.directory,
         lost: this.lost,
         lostUnknown: this.lostUnknown,
         absorbed: this.head,
         nextChunkId,
         chunks: [...kept.map((chunk) => withCuts(withDeletions(chunk, added), cuts)), ...entries],
       };
+      publishDeletes(this.#sql, this.#checksum, absorbed);
       writeIndex(this.#sql, this.#checksum, published);
       dropChunksExcept(this.#sql, new Map(published.chunks.map((chunk) => [chunk.id, chunk.parts])));
       if (oversized !== null) {
@@ -355,7 +360,6 @@ export class VaultStore {
         for (const update of oversized.held) held.push(insertHeld(this.#sql, this.#checksum, row++, atMs, update));
       }
     });
-    this.#schemaReady = true;
     this.#index = published;
     this.#journal = [];
     this.#journalDeletes = DeleteSet.empty;
@@ -452,6 +456,13 @@ export class VaultStore {
   /** A fresh object gets its tables and an empty index: from then on a room without an index is a damaged one, not a new one. */
   #makeTables(): void {
     if (migrate(this.#sql) && !this.#schemaReady) writeIndex(this.#sql, this.#checksum, EMPTY_INDEX);
+  }
+
+  /** For what is written ahead of the transaction that publishes it. */
+  #ensureTables(): void {
+    if (this.#schemaReady) return;
+    this.#sql.transaction(() => this.#makeTables());
+    this.#schemaReady = true;
   }
 
   #nextHeldRow(): number {

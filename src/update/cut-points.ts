@@ -33,12 +33,28 @@ export function* collectCutPointsSteps(sources: readonly Source[], pacer: Pacer)
 
 /** The union of several lists. */
 export function mergeCutPoints(lists: Iterable<CutPoints>): CutPoints {
-  const merged = new Map<number, Float64Array>();
+  return withoutPauses(mergeCutPointsSteps(lists, new Pacer(Infinity)));
+}
+
+/** The same with pauses. */
+export function* mergeCutPointsSteps(lists: Iterable<CutPoints>, pacer: Pacer): Generator<null, CutPoints> {
+  const parts = new Map<number, Float64Array[]>();
   for (const list of lists) {
     for (const [client, clocks] of list) {
-      const known = merged.get(client);
-      merged.set(client, known === undefined ? clocks : unique(concat(known, clocks).sort()));
+      const known = parts.get(client);
+      if (known === undefined) parts.set(client, [clocks]);
+      else known.push(clocks);
     }
+  }
+  const merged = new Map<number, Float64Array>();
+  for (const [client, some] of parts) {
+    if (some.length === 1) {
+      merged.set(client, some[0]!);
+      continue;
+    }
+    const all = concat(some);
+    yield* pacedSort(all, sortClocks, isAfter, pacer);
+    merged.set(client, unique(all));
   }
   return merged;
 }
@@ -76,7 +92,7 @@ export function* internalCuts(
   for (let c = 0; c < clients; c++) {
     const more = extra?.get(table.clientIds[c]!);
     const own = cuts[c]!.subarray(0, size[c]!);
-    const all = more === undefined ? own : concat(own, more);
+    const all = more === undefined ? own : concat([own, more]);
     if (all.length > 1) yield* pacedSort(all, sortClocks, isAfter, pacer);
     cuts[c] = unique(all);
   }
@@ -148,11 +164,14 @@ function isCovered(table: StructTable, order: ClientOrder, client: number, clock
   return table.clock[row]! + table.length[row]! > clock;
 }
 
-function concat(a: Float64Array, b: Float64Array): Float64Array {
-  const both = new Float64Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
+function concat(lists: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(lists.reduce((sum, list) => sum + list.length, 0));
+  let at = 0;
+  for (const list of lists) {
+    all.set(list, at);
+    at += list.length;
+  }
+  return all;
 }
 
 const sortClocks = (clocks: Float64Array): void => void clocks.sort();

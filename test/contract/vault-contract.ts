@@ -68,7 +68,7 @@ class Vault {
   }
 }
 
-function drain(steps: Generator<void, StepReport>): { report: StepReport; turns: number } {
+function drain(steps: Generator<unknown, StepReport>): { report: StepReport; turns: number } {
   for (let turns = 1; ; turns += 1) {
     const next = steps.next();
     if (next.done === true) return { report: next.value, turns };
