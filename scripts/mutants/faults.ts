@@ -26,6 +26,13 @@ const READER = "test/update/reader.test.ts";
 const DELETE_SET = "test/update/delete-set.test.ts";
 const FRAMES = "test/protocol/frames.test.ts";
 const ADMISSION = "test/routes/admission.test.ts";
+const SEND_BUDGET = "test/room/send-budget.test.ts";
+const BIG_SEND = "test/room/big-send.test.ts";
+const SPLIT = "test/room/split-serving.test.ts";
+const ERROR_RING = "test/room/error-ring.test.ts";
+const CHUNK_CUTS = "test/storage/chunk-cuts.test.ts";
+const DAMAGE_CRASH = "test/room/damage-crash.test.ts";
+const PRESENCE_CRASH = "test/room/presence-crash.test.ts";
 
 export const FAULTS: readonly Fault[] = [
   // Receipts: the promise of the whole server.
@@ -515,6 +522,265 @@ export const FAULTS: readonly Fault[] = [
     find: `if (outcome.echoNeeded && sender.silentMs(nowMs) >= LIMITS.awarenessEchoSilenceMs) {`,
     replace: `if (outcome.echoNeeded && nowMs < 0) {`,
     tests: [RELAY],
+  },
+  {
+    name: "presence of a woken connection forgotten",
+    file: "src/room/presence-desk.ts",
+    find: `this.#presence.restore(session.id, session.owned);`,
+    replace: ``,
+    tests: [PRESENCE_CRASH],
+  },
+  {
+    name: "presence ids not kept over hibernation",
+    file: "src/room/session.ts",
+    find: `session.owned = stored.owned;`,
+    replace: ``,
+    tests: [PRESENCE_CRASH],
+  },
+
+  // Big answers: turns within the isolate's budget, and vaults larger than a frame.
+  {
+    name: "grant never released",
+    file: "src/room/send-budget.ts",
+    find: `this.#grants = this.#grants.filter((other) => other !== grant);`,
+    replace: ``,
+    tests: [SEND_BUDGET, BIG_SEND],
+  },
+  {
+    name: "small answers pass a big one that waits",
+    file: "src/room/send-budget.ts",
+    find: `if (this.#queue[0] !== ticket) return null;`,
+    replace: ``,
+    tests: [SEND_BUDGET],
+  },
+  {
+    name: "bytes on their way not counted",
+    file: "src/room/send-budget.ts",
+    find: `this.#grants.length > 0 && this.#inFlightBytes + bytes`,
+    replace: `bytes`,
+    tests: [SEND_BUDGET, BIG_SEND],
+  },
+  {
+    name: "an answer larger than the budget waits for ever",
+    file: "src/room/send-budget.ts",
+    find: `this.#grants.length > 0 && this.#inFlightBytes`,
+    replace: `this.#inFlightBytes`,
+    tests: [SEND_BUDGET],
+  },
+  {
+    name: "place of a room that died kept",
+    file: "src/room/send-budget.ts",
+    find: `this.#queue = this.#queue.filter((other) => atMs - other.askedAtMs < EXPIRES_MS);`,
+    replace: ``,
+    tests: [SEND_BUDGET, BIG_SEND],
+  },
+  {
+    name: "grant of a room that died kept",
+    file: "src/room/send-budget.ts",
+    find: `this.#grants = this.#grants.filter((grant) => atMs - grant.atMs < EXPIRES_MS);`,
+    replace: ``,
+    tests: [SEND_BUDGET],
+  },
+  {
+    name: "client that left keeps its turn",
+    file: "src/room/room.ts",
+    find: `session.closing = true;
+    session.stopServing?.();`,
+    replace: `session.closing = true;`,
+    tests: [BIG_SEND, SPLIT],
+  },
+  {
+    name: "client that never answers keeps its turn",
+    file: "src/room/room.ts",
+    find: `cancelWait = timers.after(LIMITS.sendCreditWaitMs, goOn);`,
+    replace: ``,
+    tests: [BIG_SEND, SPLIT],
+  },
+  {
+    name: "answer to a query gives nothing back",
+    file: "src/room/room.ts",
+    find: `session.onCredit?.();`,
+    replace: ``,
+    tests: [BIG_SEND],
+  },
+  {
+    name: "big frame without a query after it",
+    file: "src/room/room.ts",
+    find: `session.send(queryAwarenessFrame(), clock.nowMs());`,
+    replace: ``,
+    tests: [BIG_SEND],
+  },
+  {
+    name: "client that asks anew served twice",
+    file: "src/room/room.ts",
+    find: `session.parked = null;
+    session.stopServing?.();`,
+    replace: `session.parked = null;`,
+    tests: [BIG_SEND],
+  },
+  {
+    name: "answer decided before its wait sent after it",
+    file: "src/room/room.ts",
+    find: `planned = null;`,
+    replace: ``,
+    tests: [BIG_SEND],
+  },
+  {
+    name: "split frames first first",
+    file: "src/room/serve.ts",
+    find: `frames.at(-1)!`,
+    replace: `frames[0]!`,
+    tests: [SPLIT],
+  },
+  {
+    name: "relay before the closing frame",
+    file: "src/room/room.ts",
+    find: `if (step.closing) {`,
+    replace: `session.live = true;
+      if (step.closing) {`,
+    tests: [SPLIT],
+  },
+  {
+    name: "deletions sent before their structs",
+    file: "src/room/serve.ts",
+    find: `stepOf(frames.at(-1)!, false, EMPTY_DELETE_SET, readStored)`,
+    replace: `stepOf(frames.at(-1)!, false, encodeDeleteSet(knownDeletes(store, window)), readStored)`,
+    tests: [SPLIT],
+  },
+  {
+    name: "vault larger than a frame sent in one",
+    file: "src/room/serve.ts",
+    find: `const isSplit = sent.size > 0 || stored.byteLength > LIMITS.maxServeFrameBytes - LIMITS.serveTailReserveBytes;`,
+    replace: `const isSplit = sent.size > 0;`,
+    tests: [SPLIT],
+  },
+  {
+    name: "chunks rewritten between two frames left out",
+    file: "src/room/serve.ts",
+    find: `store.index.chunks.filter((chunk) => !sent.has(chunk.id))`,
+    replace: `store.index.chunks.filter((chunk) => chunk.id < Math.min(Infinity, ...sent))`,
+    tests: [SPLIT],
+  },
+  {
+    name: "closing frame without what came in between",
+    file: "src/room/serve.ts",
+    find: `const plan = tail.length === 0 ? stored : planFrame(all, has);`,
+    replace: `const plan = tail.length === 0 || isSplit ? stored : planFrame(all, has);`,
+    tests: [SPLIT],
+  },
+
+  // The stored error ring.
+  {
+    name: "error ring without an end",
+    file: "src/storage/error-ring.ts",
+    find: `(last + 1) % LIMITS.storedErrorEntries,`,
+    replace: `last + 1,`,
+    tests: [ERROR_RING],
+  },
+  {
+    name: "stored errors listed oldest first",
+    file: "src/storage/error-ring.ts",
+    find: `SELECT at_ms, event, detail FROM room_errors ORDER BY at_ms DESC, slot DESC`,
+    replace: `SELECT at_ms, event, detail FROM room_errors ORDER BY at_ms, slot`,
+    tests: [ERROR_RING],
+  },
+  {
+    name: "every error of a storm stored",
+    file: "src/room/room.ts",
+    find: `if (atMs - this.#errorKeptAtMs < ERROR_PAUSE_MS) return;`,
+    replace: ``,
+    tests: [ERROR_RING],
+  },
+  {
+    name: "error stored in the turn it happens in",
+    file: "src/room/room.ts",
+    find: `this.#errorKeptAtMs = atMs;
+    this.#host.timers.after(0, () => {`,
+    replace: `this.#errorKeptAtMs = atMs;
+    ((_delayMs: number, work: () => void): void => work())(0, () => {`,
+    tests: [ERROR_RING],
+  },
+  {
+    name: "error that cannot be stored thrown",
+    file: "src/room/room.ts",
+    find: `} catch {
+        // Where even this fails, the log has it.
+      }`,
+    replace: `} catch (error) {
+        throw error;
+      }`,
+    tests: [ERROR_RING],
+  },
+
+  // Cut points of sealed chunks.
+  {
+    name: "cut points dropped when chunks are folded",
+    file: "src/storage/vault-store.ts",
+    find: `const cuts = mergeCutPoints(old.map((chunk) => chunk.cuts));`,
+    replace: `const cuts = NO_CUTS;`,
+    tests: [CHUNK_CUTS],
+  },
+  {
+    name: "chunk full of cut points never rewritten",
+    file: "src/storage/vault-store.ts",
+    find: ` || cutCount(chunk.cuts) > LIMITS.chunkCutPoints`,
+    replace: ``,
+    tests: [CHUNK_CUTS],
+  },
+  {
+    name: "first clock of a run counted as a cut point",
+    file: "src/storage/chunk-cuts.ts",
+    find: `firstAbove(clocks, run.clock)`,
+    replace: `firstAbove(clocks, run.clock - 1)`,
+    tests: [CHUNK_CUTS],
+  },
+  {
+    name: "cut points of earlier checkpoints forgotten",
+    file: "src/storage/chunk-cuts.ts",
+    find: `cuts: mergeCutPoints([chunk.cuts, added])`,
+    replace: `cuts: added`,
+    tests: [CHUNK_CUTS],
+  },
+  {
+    name: "later structs' references not collected",
+    file: "src/storage/vault-store.ts",
+    find: `if (kept.length > 0) references.push(collectCutPoints([chunk]));`,
+    replace: ``,
+    tests: [CHUNK_CUTS],
+  },
+
+  // Damage, with a crash on the way.
+  {
+    name: "lost ranges not noted with the next checkpoint",
+    file: "src/storage/vault-store.ts",
+    find: `lost: this.lost,
+        lostUnknown: this.lostUnknown,
+        absorbed`,
+    replace: `lost: [],
+        lostUnknown: false,
+        absorbed`,
+    tests: [DAMAGE_CRASH],
+  },
+  {
+    name: "bytes of a damaged row thrown away",
+    file: "src/storage/vault-store.ts",
+    find: `const keep = (data: Uint8Array): void => keepDamaged(this.#sql, atMs, error, data);`,
+    replace: `const keep = (_data: Uint8Array): void => {};`,
+    tests: [DAMAGE_CRASH],
+  },
+  {
+    name: "damaged rows set aside in memory only",
+    file: "src/storage/vault-store.ts",
+    find: `writeIndex(this.#sql, this.#checksum, index);`,
+    replace: ``,
+    tests: [DAMAGE_CRASH],
+  },
+  {
+    name: "journal row set aside without naming its ranges",
+    file: "src/storage/vault-store.ts",
+    find: `lost: [...index.lost, ...(summary?.ranges ?? [])]`,
+    replace: `lost: index.lost`,
+    tests: [DAMAGE_CRASH],
   },
 
   // Doors.
