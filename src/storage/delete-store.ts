@@ -5,12 +5,15 @@
  */
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
-import { type DeleteSet, DeleteSetBuilder, clientHash, decodeDeleteSet, encodeDeleteSet, union } from "../update/delete-set.ts";
-import { withoutPauses } from "../update/pacer.ts";
+import { type DeleteSet, DeleteSetBuilder, clientHash, decodeDeleteSet, encodeDeleteSet, union, unionSteps } from "../update/delete-set.ts";
+import { ELEMENT_WORK, Pacer, STRUCT_WORK, withoutPauses } from "../update/pacer.ts";
 import { DamagedRowError } from "./damage.ts";
 import type { DeleteShard, RoomIndex } from "./room-index.ts";
 
 const DELTA_ROW = 1;
+
+/** Work between two pauses (`pacer.ts`): some 5 ms. */
+const PAUSE_EVERY_WORK = 1024 * 1024;
 
 /** Part of the index this store owns. */
 export type DeleteDirectory = Pick<RoomIndex, "deltaBytes" | "shards" | "nextDeleteRow" | "hashes">;
@@ -49,7 +52,7 @@ export function* readDeletesSteps(sql: Sql, checksum: Checksum, directory: Delet
     parts.push(readDeleteRow(sql, checksum, row));
     yield null;
   }
-  return union(...parts);
+  return yield* unionSteps(parts, new Pacer(PAUSE_EVERY_WORK));
 }
 
 function shardRows(shards: readonly DeleteShard[], clients: Iterable<number>): Set<number> {
@@ -89,12 +92,17 @@ export interface AbsorbedDeletes {
  */
 export function* absorbDeletes(sql: Sql, checksum: Checksum, directory: DeleteDirectory, added: DeleteSet, all: DeleteSet): Generator<null, AbsorbedDeletes> {
   if (added.isEmpty) return { directory, delta: null, folded: false };
+  const pacer = new Pacer(PAUSE_EVERY_WORK);
   const hashes = new Map(directory.hashes);
   for (const client of added.clients()) {
     const ranges = all.ranges(client);
-    if (ranges !== undefined) hashes.set(client, clientHash(ranges));
+    if (ranges === undefined) continue;
+    hashes.set(client, clientHash(ranges));
+    pacer.spend(STRUCT_WORK + ranges.length * ELEMENT_WORK);
+    yield* pacer.pause();
   }
-  const delta = directory.deltaBytes > 0 ? union(readDeleteRow(sql, checksum, DELTA_ROW), added) : added;
+  const delta = directory.deltaBytes > 0 ? yield* unionSteps([readDeleteRow(sql, checksum, DELTA_ROW), added], pacer) : added;
+  yield null;
   const deltaBytes = encodeDeleteSet(delta);
   const baseBytes = directory.shards.reduce((sum, shard) => sum + shard.byteLength, 0);
   if (deltaBytes.byteLength <= Math.max(LIMITS.deleteDeltaBytes, baseBytes / 4)) {
@@ -189,25 +197,33 @@ function addClient(builder: DeleteSetBuilder, set: DeleteSet, client: number): v
 /** Bytes a range takes at most as stored: two var-uints of clock differences, rarely above five bytes together. */
 const RANGE_BYTES = 5;
 
-/** Cuts a set into pieces of about the shard size, inside a client where one has more. */
+/**
+ * Cuts a set into pieces of about the same size, up to the shard size and one client more. Inside a client it cuts only where one has more than a shard
+ * holds, since shards that share a client are folded together.
+ */
 function* cutToShards(set: DeleteSet): Generator<{ firstClient: number; continues: boolean; set: DeleteSet }> {
+  const total = set.rangeCount * RANGE_BYTES;
+  const enough = total / Math.ceil(total / LIMITS.deleteShardBytes);
   let builder = new DeleteSetBuilder();
   let estimate = 0;
   let firstClient = 0;
   let continues = false;
   for (const client of [...set.clients()].sort((a, b) => a - b)) {
     const ranges = set.ranges(client)!;
+    const isLarge = (ranges.length / 2) * RANGE_BYTES > LIMITS.deleteShardBytes;
     for (let at = 0; at < ranges.length; at += 2) {
+      const isEnough = at === 0 ? estimate >= enough || (isLarge && estimate > 0) : isLarge && estimate >= LIMITS.deleteShardBytes;
+      if (isEnough) {
+        yield { firstClient, continues, set: builder.build() };
+        builder = new DeleteSetBuilder();
+        estimate = 0;
+      }
       if (estimate === 0) {
         firstClient = client;
         continues = at > 0;
       }
       builder.add(client, ranges[at]!, ranges[at + 1]! - ranges[at]!);
       estimate += RANGE_BYTES;
-      if (estimate < LIMITS.deleteShardBytes) continue;
-      yield { firstClient, continues, set: builder.build() };
-      builder = new DeleteSetBuilder();
-      estimate = 0;
     }
   }
   if (estimate > 0) yield { firstClient, continues, set: builder.build() };

@@ -9,7 +9,7 @@
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import type { Source } from "../update/chunk.ts";
-import { DeleteSet, union } from "../update/delete-set.ts";
+import { DeleteSet, union, unionSteps } from "../update/delete-set.ts";
 import { type CutPoints, collectCutPoints, mergeCutPoints, mergeCutPointsSteps } from "../update/cut-points.ts";
 import { Pacer } from "../update/pacer.ts";
 import { rewriteSteps } from "../update/rewrite.ts";
@@ -304,7 +304,8 @@ export class VaultStore {
     for (const row of this.#journal) for (const range of row.ranges) clients.add(range.client);
     for (const range of oversized?.ranges ?? []) clients.add(range.client);
     yield null;
-    const deletes = union(yield* readDeletesSteps(this.#sql, this.#checksum, index, clients), added);
+    const stored = yield* readDeletesSteps(this.#sql, this.#checksum, index, clients);
+    const deletes = yield* unionSteps([stored, added], new Pacer(LIMITS.chunkBytes));
     yield null;
 
     const sourceBytes = sources.reduce((sum, source) => sum + source.bytes.byteLength, 0);

@@ -5,6 +5,7 @@
  */
 
 import { readDeleteRanges } from "./delete-ranges.ts";
+import { ELEMENT_WORK, Pacer, STRUCT_WORK, withoutPauses } from "./pacer.ts";
 import { UpdateRefusedError } from "./refused.ts";
 import { ByteReader, ByteWriter } from "./varint.ts";
 
@@ -184,6 +185,11 @@ function sweep(pairs: Float64Array, used: number): Float64Array {
 
 /** Everything in any of `sets`. */
 export function union(...sets: readonly DeleteSet[]): DeleteSet {
+  return withoutPauses(unionSteps(sets, new Pacer(Infinity)));
+}
+
+/** The same with pauses between clients. */
+export function* unionSteps(sets: readonly DeleteSet[], pacer: Pacer): Generator<null, DeleteSet> {
   const filled = sets.filter((set) => !set.isEmpty);
   if (filled.length === 0) return DeleteSet.empty;
   if (filled.length === 1) return filled[0]!;
@@ -194,9 +200,16 @@ export function union(...sets: readonly DeleteSet[]): DeleteSet {
       if (list === undefined) parts.set(client, [set.ranges(client)!]);
       else list.push(set.ranges(client)!);
     }
+    pacer.spend(set.clientCount * STRUCT_WORK);
+    if (pacer.isDue) yield* pacer.pause();
   }
   const clients = new Map<number, Float64Array>();
-  for (const [client, list] of parts) clients.set(client, list.length === 1 ? list[0]! : joined(list));
+  for (const [client, list] of parts) {
+    const ranges = list.length === 1 ? list[0]! : joined(list);
+    clients.set(client, ranges);
+    pacer.spend(STRUCT_WORK + (list.length - 1) * ranges.length * ELEMENT_WORK);
+    if (pacer.isDue) yield* pacer.pause();
+  }
   return new DeleteSet(clients);
 }
 
