@@ -98,6 +98,9 @@ class DamagedRoom {
       () => this.read(),
       () => comes(first),
       () => room.pass(1_500),
+      // A checkpoint while something is lost must not forget it.
+      () => room.turn((r) => compactIfPossible(r)),
+      () => this.checkStored(),
       () => comes(second),
       () => room.pass(1_500),
       () => owner.doc.getText("text").insert(0, "after the healing"),
