@@ -5,6 +5,7 @@ import type { Chunk, Source } from "../../src/update/chunk.ts";
 import { collectCutPoints, decodeCutPoints, encodeCutPoints, mergeCutPoints } from "../../src/update/cut-points.ts";
 import { DeleteSet, DeleteSetBuilder, encodeDeleteSet } from "../../src/update/delete-set.ts";
 import { readRun, readUpdate } from "../../src/update/reader.ts";
+import { UpdateRefusedError } from "../../src/update/refused.ts";
 import { rewrite, rewriteSteps } from "../../src/update/rewrite.ts";
 import { ByteWriter } from "../../src/update/varint.ts";
 import { ANY_REF, DELETED_REF, GC_REF, HAS_ORIGIN, HAS_PARENT_SUB, STRING_REF, type StructView } from "../../src/update/visitor.ts";
@@ -371,4 +372,59 @@ describe("rewrite cuts and orders", () => {
     expect(rewrite([], options)).toEqual([]);
     expect(rewrite(wholeUpdates([Uint8Array.of(0, 0)]), options)).toEqual([]);
   });
+
+  test("the chunks are the same bytes wherever the work pauses, whatever the sources and their order", () => {
+    forSeeds(120, (seed) => {
+      const random = new Random(seed);
+      const updates = playHistory(seed).deliveries.map((delivery) => delivery.update);
+      const middle = random.int(0, updates.length);
+      const deletes = deletesOf(random.chance(0.8) ? updates : updates.slice(0, middle));
+      const chunks = rewrite(wholeUpdates(updates.slice(0, middle)), { deletes: DeleteSet.empty, chunkBytes: 200 });
+      const rest = wholeUpdates(random.chance(0.5) ? random.shuffle(updates.slice(middle)) : [Y.mergeUpdates(updates)]);
+      const sources = random.chance(0.5) ? [...chunks, ...rest] : rest;
+      const cuts = random.chance(0.5) ? collectCutPoints(wholeUpdates(updates.slice(middle >> 1))) : new Map<number, Float64Array>();
+      const options = { deletes, cuts, chunkBytes: random.pick([30, 200, 2000, 1e6]) };
+      const expected = rewrite(sources, options);
+      for (const yieldEveryBytes of [1, 200, 1500, 20_000]) {
+        const steps = [...rewriteSteps(sources, { ...options, yieldEveryBytes })];
+        expect(steps.filter((step) => step !== null)).toEqual(expected);
+        // With no work between pauses each struct has its own, several times over.
+        if (yieldEveryBytes === 1) expect(steps.length).toBeGreaterThan(structsOf(expected).length * 3);
+      }
+    });
+  });
+
+  test("pauses inside one struct, between its pieces and at the half of a character", () => {
+    const [update] = authored(7, (doc) => doc.getText("t").insert(0, "a😀bé€".repeat(300)));
+    const deletes = new DeleteSetBuilder();
+    for (let clock = 2; clock < 1700; clock += 5) deletes.add(7, clock, 2);
+    const options = { deletes: deletes.build(), cuts: new Map([[7, Float64Array.from({ length: 250 }, (_, i) => i * 7)]]), chunkBytes: 400 };
+    const expected = rewrite(wholeUpdates([update!]), options);
+    expect(expected.length).toBeGreaterThan(5);
+    for (const yieldEveryBytes of [1, 300, 1000]) {
+      const steps = [...rewriteSteps(wholeUpdates([update!]), { ...options, yieldEveryBytes })];
+      expect(steps.filter((step) => step !== null)).toEqual(expected);
+    }
+    expect(byteDifference(plainDoc([frameOf(expected, options.deletes)]), plainDoc([update!, deletesAsUpdate(options.deletes)]))).toBe(null);
+  });
+
+  test("[A1] a source that is refused is refused before any chunk, however often the scan pauses", () => {
+    forSeeds(30, (seed) => {
+      const updates = playHistory(seed).deliveries.map((delivery) => delivery.update);
+      const whole = Y.mergeUpdates(updates);
+      const broken = whole.subarray(0, whole.length - 1);
+      const steps = rewriteSteps(wholeUpdates([...updates, broken]), { deletes: DeleteSet.empty, chunkBytes: 1, yieldEveryBytes: 1 });
+      const seen: unknown[] = [];
+      expect(() => {
+        for (const step of steps) seen.push(step);
+      }).toThrow(UpdateRefusedError);
+      expect(seen.length).toBeGreaterThan(updates.length);
+      expect(seen.every((step) => step === null)).toBe(true);
+    });
+  });
 });
+
+function deletesAsUpdate(deletes: DeleteSet): Uint8Array {
+  const encoded = encodeDeleteSet(deletes);
+  return Uint8Array.of(0, ...encoded);
+}
