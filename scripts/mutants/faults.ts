@@ -53,8 +53,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "repeat of an uncommitted edit receipted at once",
     file: "src/room/room.ts",
-    find: `if (!isNews && this.#window.isEmpty && !this.#staging) {`,
-    replace: `if (!isNews && !this.#staging) {`,
+    find: `if (!isNews && this.#window.isEmpty && !this.#staging &&`,
+    replace: `if (!isNews && !this.#staging &&`,
     tests: [RECEIPTS],
   },
   {
@@ -138,20 +138,16 @@ export const FAULTS: readonly Fault[] = [
   // Relay and cover test.
   {
     name: "update relayed to its author",
-    file: "src/room/room.ts",
-    find: `if (session === author || !session.live || session.closing) continue;
-      frame ??=`,
-    replace: `if (!session.live || session.closing) continue;
-      frame ??=`,
+    file: "src/room/relay-desk.ts",
+    find: `if (authors.has(session)) {`,
+    replace: `if (authors.size === 0) {`,
     tests: [ROOM],
   },
   {
     name: "relay to a session that was not answered yet",
-    file: "src/room/room.ts",
-    find: `if (session === author || !session.live || session.closing) continue;
-      frame ??=`,
-    replace: `if (session === author || session.closing) continue;
-      frame ??=`,
+    file: "src/room/relay-desk.ts",
+    find: `if (!session.live || session.closing) continue;`,
+    replace: `if (session.closing) continue;`,
     tests: [RELAY],
   },
   {
