@@ -33,8 +33,6 @@ export const LIMITS = {
   commitWindowMs: 1_000,
   /** ... or when the window holds this many bytes. */
   commitWindowBytes: 64 * KIB,
-  /** Room kept in a served frame for journal, window and delete set, bytes. */
-  serveTailReserveBytes: 6 * MIB,
   /** Answers and relays above this go through the isolate's send budget, bytes. */
   bigSendBytes: 1 * MIB,
   /** Bytes of such sends on their way at once, over all rooms of an isolate (update laws, A4: objects share 128 MB). */

@@ -51,7 +51,7 @@ export interface Alarm {
 
 /** One connected socket. `attachment` survives hibernation. */
 export interface Peer {
-  /** Queues a frame. Never throws on a socket that is closing; the frame is then lost. */
+  /** Queues a frame. The caller may free its buffer afterwards, not change it. Never throws on a socket that is closing; the frame is then lost. */
   send(frame: Uint8Array | string): void;
   /** Closes with a code 1000 or 3000..4999 and a reason of at most 123 UTF-8 bytes. */
   close(code: number, reason: string): void;

@@ -646,7 +646,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "vault larger than a frame sent in one",
     file: "src/room/serve.ts",
-    find: `const isSplit = sent.size > 0 || stored.byteLength > LIMITS.maxServeFrameBytes - LIMITS.serveTailReserveBytes;`,
+    find: `const isSplit = sent.size > 0 || stored.byteLength + tailBound(store, window) > LIMITS.maxServeFrameBytes;`,
     replace: `const isSplit = sent.size > 0;`,
     tests: [SPLIT],
   },

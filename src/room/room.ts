@@ -14,6 +14,7 @@ import { decodeStateVector, encodeStateVector } from "../update/state-vector.ts"
 import { DamagedRowError } from "../storage/damage.ts";
 import { SchemaTooNewError } from "../storage/schema.ts";
 import { type StepReport, VaultStore } from "../storage/vault-store.ts";
+import { release } from "../release.ts";
 import { CheckpointKeeper } from "./checkpoint-keeper.ts";
 import { CommitWindow } from "./commit-window.ts";
 import { type FrameOutcome, OUTCOME_COUNTER, newCounters } from "./counters.ts";
@@ -310,12 +311,14 @@ export class Room {
       const startedMs = clock.nowMs();
       const frame = step.create();
       session.send(frame, startedMs);
+      const { byteLength } = frame;
+      release(frame);
       for (const id of step.chunkIds) sent.add(id);
       if (step.closing) {
         session.live = true;
         session.save();
       }
-      this.stats.served(frame.byteLength, clock.nowMs() - startedMs);
+      this.stats.served(byteLength, clock.nowMs() - startedMs);
     };
     if (this.#staging) {
       // A large delta under way is in neither the window nor the index: an answer now would leave it out, and no relay would bring it.

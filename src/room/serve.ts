@@ -8,6 +8,7 @@ import type { Chunk, ChunkRun } from "../update/chunk.ts";
 import { type DeleteSet, encodeDeleteSet } from "../update/delete-set.ts";
 import { rewrite } from "../update/rewrite.ts";
 import { SYNC_HEAD_ROOM, syncFrameInPlace } from "../protocol/frames.ts";
+import { release } from "../release.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
 import type { CommitWindow } from "./commit-window.ts";
 import { knownDeletes } from "./ingest.ts";
@@ -39,7 +40,7 @@ export function nextServeStep(store: VaultStore, window: CommitWindow, has: (cli
   const chunks: { id: number; runs: readonly ChunkRun[] }[] = store.index.chunks.filter((chunk) => !sent.has(chunk.id));
   const readStored = (id: number): Uint8Array => store.readChunk(entries.get(id)!);
   const stored = planFrame(chunks, has);
-  const isSplit = sent.size > 0 || stored.byteLength > LIMITS.maxServeFrameBytes - LIMITS.serveTailReserveBytes;
+  const isSplit = sent.size > 0 || stored.byteLength + tailBound(store, window) > LIMITS.maxServeFrameBytes;
   if (isSplit) {
     const frames = planCausalFrames(chunks, has, LIMITS.maxServeFrameBytes / 2);
     // Last first: the client keeps them pending and integrates all at once when the first chunk arrives.
@@ -57,9 +58,27 @@ function stepOf(plan: FramePlan, closing: boolean, deleteBytes: Uint8Array, read
     closing,
     byteLength: SYNC_HEAD_ROOM + plan.byteLength + deleteBytes.byteLength,
     chunkIds: plan.chunkIds.filter((id) => id >= 0),
-    create: () => syncFrameInPlace(plan.create(deleteBytes, read, SYNC_HEAD_ROOM), closing),
+    create: () => syncFrameInPlace(plan.create(deleteBytes, read, SYNC_HEAD_ROOM, releaseStored), closing),
   };
 }
+
+/** A stored chunk was read for this answer alone. */
+function releaseStored(id: number, bytes: Uint8Array): void {
+  if (id >= 0) release(bytes);
+}
+
+/** Bytes that journal, window and delete set add to a frame at most, without reading any of them. */
+function tailBound(store: VaultStore, window: CommitWindow): number {
+  const { index } = store;
+  // Where deletions cut a struct, its parts get heads of their own.
+  const structs = 2 * (store.journalBytes + window.byteLength);
+  const stored = index.shards.reduce((sum, shard) => sum + shard.byteLength, index.deltaBytes);
+  const recent = DELETE_RANGE_BYTES * (store.journalDeletes.rangeCount + window.deletes.rangeCount);
+  return structs + stored + recent + SYNC_HEAD_ROOM;
+}
+
+/** Two clocks of up to eight bytes. */
+const DELETE_RANGE_BYTES = 16;
 
 /** Journal and window rewritten as chunks, when the client lacks any of it. */
 function tailChunks(store: VaultStore, window: CommitWindow, has: (client: number) => number, deletes: DeleteSet): Chunk[] {

@@ -29,9 +29,10 @@ export interface FramePlan {
    * Builds the update. Each chunk is read once and not held.
    * @param deleteSetBytes an encoded delete set, put at the end as it is (one zero byte: none)
    * @param headRoom bytes left free before the update, for a frame's head
+   * @param done called with each chunk when it is not needed any more
    * @throws whatever `readChunk` throws; {UpdateRefusedError} when a partly known run is damaged
    */
-  create(deleteSetBytes: Uint8Array, readChunk: (id: number) => Uint8Array, headRoom?: number): Uint8Array;
+  create(deleteSetBytes: Uint8Array, readChunk: (id: number) => Uint8Array, headRoom?: number, done?: (id: number, bytes: Uint8Array) => void): Uint8Array;
 }
 
 /** One run, or the rest of it from clock `from` on, and where it goes. */
@@ -69,7 +70,7 @@ export function planFrame(chunks: readonly ChunkIndex[], known: Known): FramePla
     chunkIds: [...piecesOf.keys()],
     byteLength,
     isEmpty: sections.length === 0,
-    create: (deleteSetBytes, readChunk, headRoom = 0) => fill(sections, piecesOf, byteLength, deleteSetBytes, readChunk, headRoom),
+    create: (deleteSetBytes, readChunk, headRoom = 0, done = () => undefined) => fill(sections, piecesOf, byteLength, deleteSetBytes, readChunk, headRoom, done),
   };
 }
 
@@ -157,12 +158,14 @@ function fill(
   deleteSetBytes: Uint8Array,
   readChunk: (id: number) => Uint8Array,
   headRoom: number,
+  done: (id: number, bytes: Uint8Array) => void,
 ): Uint8Array {
   const whole = new Uint8Array(headRoom + byteLength + deleteSetBytes.length);
   const frame = whole.subarray(headRoom);
   for (const [id, pieces] of piecesOf) {
     const bytes = readChunk(id);
     for (const piece of pieces) place(piece, bytes, frame);
+    done(id, bytes);
   }
   let end = writeVarUintAt(frame, 0, sections.length);
   for (const section of sections) {
