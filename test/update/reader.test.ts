@@ -1,10 +1,10 @@
 import * as Y from "yjs";
 import { describe, expect, test } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
-import { readRun, readUpdate } from "../../src/update/reader.ts";
+import { readRun, readUpdate, UpdateReader } from "../../src/update/reader.ts";
 import { UpdateRefusedError } from "../../src/update/refused.ts";
 import { ByteWriter } from "../../src/update/varint.ts";
-import type { StructView } from "../../src/update/visitor.ts";
+import type { StructView, UpdateVisitor } from "../../src/update/visitor.ts";
 import { Random } from "../kit/random.ts";
 import { genuineUpdates } from "./genuine.ts";
 
@@ -196,6 +196,45 @@ test("the view shows origins, parents and keys", () => {
   const again: StructView[] = [];
   expect(readRun(bytes, second.start, 5, second.clock, 2, { struct: (view) => void again.push({ ...view }) })).toBe(bytes.length - 1);
   expect(again).toEqual([second, third]);
+});
+
+test("reading in parts shows the same, and refuses the same at the same byte", () => {
+  const shown = (bytes: Uint8Array, work: number): { seen: unknown[]; end: unknown; parts: number } => {
+    const seen: unknown[] = [];
+    const visitor: UpdateVisitor = {
+      section: (...section) => void seen.push(section),
+      struct: (view) => void seen.push({ ...view }),
+      deleteSet: (start) => void seen.push(start),
+      deleteRange: (...range) => void seen.push(range),
+    };
+    const reader = new UpdateReader(bytes, visitor);
+    let parts = 1;
+    try {
+      for (; ; parts++) {
+        const stats = reader.readSome(work);
+        if (stats !== null) return { seen, end: stats, parts };
+      }
+    } catch (error) {
+      if (!(error instanceof UpdateRefusedError)) throw error;
+      return { seen, end: [error.code, error.offset], parts };
+    }
+  };
+  for (let seed = 300; seed < 330; seed++) {
+    const random = new Random(seed);
+    const whole = Y.mergeUpdates(genuineUpdates(random, 25));
+    const flipped = whole.slice();
+    flipped[random.int(0, whole.length - 1)] = random.int(0, 255);
+    for (const bytes of [whole, flipped, whole.subarray(0, random.int(0, whole.length - 1)), build(0, 0), build(2, 0, 5, 0, 0, 4, 0, 0)]) {
+      const { seen, end, parts } = shown(bytes, Infinity);
+      expect(parts, `seed ${seed}`).toBe(1);
+      for (const work of [1, 100, 300, 5_000]) {
+        const again = shown(bytes, work);
+        expect({ seen: again.seen, end: again.end }, `seed ${seed}, work ${work}`).toEqual({ seen, end });
+        // With next to no work allowed, every struct and every range is a part of its own.
+        if (work === 1) expect(again.parts).toBeGreaterThanOrEqual(seen.length - 1);
+      }
+    }
+  }
 });
 
 test("every truncation of genuine updates is refused", () => {
