@@ -4,12 +4,13 @@
  */
 
 import { parseArgs } from "node:util";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import * as Y from "yjs";
 import { planFrame } from "../src/update/assemble.ts";
 import type { Chunk, Source } from "../src/update/chunk.ts";
 import { type DeleteSet, DeleteSetBuilder, encodeDeleteSet } from "../src/update/delete-set.ts";
 import { readUpdate } from "../src/update/reader.ts";
-import { rewrite } from "../src/update/rewrite.ts";
+import { rewrite, rewriteSteps } from "../src/update/rewrite.ts";
 
 const MIB = 1024 * 1024;
 const CHUNK_BYTES = MIB;
@@ -26,10 +27,17 @@ const { values: args } = parseArgs({
 });
 const rounds = Number(args.rounds);
 
-for (const name of args.vaults.split(",")) {
-  const shape = VAULTS[name];
-  if (shape === undefined) throw new Error(`Cannot make vault ${name}: known are ${Object.keys(VAULTS).join(", ")}`);
-  bench(name, makeVault(shape.notes, shape.clients, Number(args.seed)));
+if (isMainThread) {
+  for (const name of args.vaults.split(",")) {
+    const shape = VAULTS[name];
+    if (shape === undefined) throw new Error(`Cannot make vault ${name}: known are ${Object.keys(VAULTS).join(", ")}`);
+    await bench(name, makeVault(shape.notes, shape.clients, Number(args.seed)));
+  }
+} else {
+  // A thread of its own has compiled nothing yet, as a room that has just woken.
+  const state = workerData as Uint8Array;
+  const deletes = deletesOf([state]);
+  parentPort!.postMessage(Array.from({ length: rounds + 1 }, () => stepsOf([{ bytes: state, runs: null }], deletes)));
 }
 
 interface Vault {
@@ -64,7 +72,7 @@ function makeVault(noteCount: number, clientCount: number, seed: number): Vault 
   return { log, state: Y.encodeStateAsUpdate(doc) };
 }
 
-function bench(name: string, { log, state }: Vault): void {
+async function bench(name: string, { log, state }: Vault): Promise<void> {
   const logBytes = log.reduce((sum, update) => sum + update.length, 0);
   const deletes = deletesOf([state, ...log]);
   const encodedDeletes = encodeDeleteSet(deletes);
@@ -74,6 +82,9 @@ function bench(name: string, { log, state }: Vault): void {
   const fromLog: Source[] = log.map((bytes) => ({ bytes, runs: null }));
   let chunks: Chunk[] = [];
   report("rewrite state", state.length, time(() => (chunks = rewrite(fromState, { deletes, chunkBytes: CHUNK_BYTES }))));
+  const [cold, ...warm] = await inNewThread(state);
+  const pair = (of: (steps: Steps) => number): string => `${of(cold!).toFixed(1)} ms cold, ${median(warm.map(of)).toFixed(1)} ms warm`;
+  console.log(`  longest of ${cold!.count} steps:   ${pair((steps) => steps.longestCpuMs)} of processor time; ${pair((steps) => steps.longestMs)} by the clock`);
   report("rewrite chunks", sizeOf(chunks), time(() => rewrite(chunks, { deletes, chunkBytes: CHUNK_BYTES })));
   report("rewrite log", logBytes, time(() => (chunks = rewrite(fromLog, { deletes, chunkBytes: CHUNK_BYTES }))));
   const journal = journalOf(fromLog, MIB);
@@ -95,6 +106,41 @@ function bench(name: string, { log, state }: Vault): void {
   report("client loads ours", frame.length, ours);
   const isSame = Buffer.compare(Y.encodeStateAsUpdate(loadedYjs), Y.encodeStateAsUpdate(loadedOurs)) === 0;
   console.log(`  client: ours / Yjs's = ${(ours / yjs).toFixed(2)}, re-encoding ${isSame ? "identical" : "DIFFERENT"}`);
+}
+
+interface Steps {
+  count: number;
+  /** By the clock, and in the thread's own processor time, which a busy machine does not stretch. */
+  longestMs: number;
+  longestCpuMs: number;
+}
+
+/** How long the steps of one rewrite take. */
+function stepsOf(sources: readonly Source[], deletes: DeleteSet): Steps {
+  const steps = rewriteSteps(sources, { deletes, chunkBytes: CHUNK_BYTES });
+  const found: Steps = { count: 0, longestMs: 0, longestCpuMs: 0 };
+  for (let isDone = false; !isDone; found.count++) {
+    const start = performance.now();
+    const cpuStart = process.threadCpuUsage();
+    isDone = steps.next().done === true;
+    const cpu = process.threadCpuUsage(cpuStart);
+    found.longestMs = Math.max(found.longestMs, performance.now() - start);
+    found.longestCpuMs = Math.max(found.longestCpuMs, (cpu.user + cpu.system) / 1000);
+  }
+  return found;
+}
+
+/** The first round is cold, the others are not. */
+function inNewThread(state: Uint8Array): Promise<Steps[]> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: state, argv: process.argv.slice(2) });
+    worker.once("message", resolve);
+    worker.once("error", reject);
+  });
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 function deletesOf(updates: readonly Uint8Array[]): DeleteSet {
