@@ -334,6 +334,8 @@ export class VaultStore {
       yield null;
     }
     const cuts = yield* mergeCutPointsSteps(references, new Pacer(LIMITS.chunkBytes));
+    const stays = kept.map((chunk) => withCuts(withDeletions(chunk, added), cuts));
+    yield null;
     this.#ensureTables();
     const absorbed = yield* absorbDeletes(this.#sql, this.#checksum, index, added, deletes);
     yield null;
@@ -350,7 +352,7 @@ export class VaultStore {
         lostUnknown: this.lostUnknown,
         absorbed: this.head,
         nextChunkId,
-        chunks: [...kept.map((chunk) => withCuts(withDeletions(chunk, added), cuts)), ...entries],
+        chunks: [...stays, ...entries],
       };
       publishDeletes(this.#sql, this.#checksum, absorbed);
       writeIndex(this.#sql, this.#checksum, published);
