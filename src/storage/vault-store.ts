@@ -8,10 +8,10 @@
  */
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
-import type { Source } from "../update/chunk.ts";
+import type { Chunk, Source } from "../update/chunk.ts";
 import { DeleteSet, union, unionSteps } from "../update/delete-set.ts";
 import { type CutPoints, collectCutPoints, mergeCutPoints, mergeCutPointsSteps } from "../update/cut-points.ts";
-import { Pacer } from "../update/pacer.ts";
+import { Pacer, withoutPauses } from "../update/pacer.ts";
 import { rewriteSteps } from "../update/rewrite.ts";
 import { cutCount, withCuts } from "./chunk-cuts.ts";
 import { ClockIndex } from "./clock-index.ts";
@@ -381,24 +381,38 @@ export class VaultStore {
 
   /** Rewrites one chunk, or folds two small neighbours into one. One turn; durable with it. @throws {DamagedRowError} */
   compactOnce(): StepReport {
+    return withoutPauses(this.compaction());
+  }
+
+  /**
+   * The same with pauses, in which the room may commit but take no other step. May be dropped at any of them: nothing is written before the end.
+   * Durable with the turn in which it returns. @throws {DamagedRowError}
+   */
+  *compaction(): Generator<null, StepReport> {
     const choice = this.#chooseCompaction();
     if (choice === null) return { kind: "noop", bytesWritten: 0, chunksWritten: 0 };
     const index = this.#index;
     const old = index.chunks.slice(choice.from, choice.to);
     const clients = new Set<number>();
     for (const chunk of old) for (const run of chunk.runs) clients.add(run.client);
-    const deletes = union(readDeletes(this.#sql, this.#checksum, index, clients), this.#journalDeletes);
+    const stored = yield* readDeletesSteps(this.#sql, this.#checksum, index, clients);
+    const deletes = yield* unionSteps([stored, this.#journalDeletes], new Pacer(LIMITS.chunkBytes));
     const sources = old.map((chunk) => ({ bytes: readChunk(this.#sql, this.#checksum, chunk), runs: chunk.runs }));
+    const cuts = mergeCutPoints(old.map((chunk) => chunk.cuts));
+    yield null;
+    // Two small ones always become one, whatever the writer's guess of its size: each fold leaves a chunk less, so folding ends.
+    const chunkBytes = old.length > 1 ? 2 * LIMITS.chunkBytes : LIMITS.chunkBytes;
+    const rewritten: Chunk[] = [];
+    for (const chunk of rewriteSteps(sources, { deletes, chunkBytes, cuts })) {
+      if (chunk !== null) rewritten.push(chunk);
+      yield null;
+    }
     const entries: ChunkEntry[] = [];
     let nextChunkId = index.nextChunkId;
     let bytesWritten = 0;
     let published = index;
     this.#sql.transaction(() => {
-      const cuts = mergeCutPoints(old.map((chunk) => chunk.cuts));
-      // Two small ones always become one, whatever the writer's guess of its size: each fold leaves a chunk less, so folding ends.
-      const chunkBytes = old.length > 1 ? 2 * LIMITS.chunkBytes : LIMITS.chunkBytes;
-      for (const chunk of rewriteSteps(sources, { deletes, chunkBytes, cuts })) {
-        if (chunk === null) continue;
+      for (const chunk of rewritten) {
         const id = nextChunkId++;
         bytesWritten += chunk.bytes.byteLength;
         entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
