@@ -1,7 +1,7 @@
 /** Runs the document summary over a whole room, one chunk at a time. */
 import { LIMITS } from "../limits.ts";
+import { union } from "../update/delete-set.ts";
 import { readRun, readUpdate } from "../update/reader.ts";
-import { knownDeletes } from "../room/ingest.ts";
 import type { CommitWindow } from "../room/commit-window.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
 import { type DocumentSummary, DocumentSummaryCounter } from "./document-summary.ts";
@@ -15,7 +15,7 @@ export function summarizeVault(store: VaultStore, window: CommitWindow): VaultSu
     return { summary: null, reason: `vault of ${bytes} bytes exceeds the ${LIMITS.maxSummaryVaultBytes} bytes counted` };
   }
   try {
-    const counter = new DocumentSummaryCounter(knownDeletes(store, window));
+    const counter = new DocumentSummaryCounter(union(store.readDeletes(), window.deletes));
     for (const chunk of store.index.chunks) {
       const data = store.readChunk(chunk);
       const visitor = counter.visitor(data);

@@ -3,7 +3,7 @@
  * Nothing here writes or sends. O(update), except that unknown deletions may read that client's stored ranges.
  */
 import { LIMITS } from "../limits.ts";
-import { type DeleteSet, DeleteSetBuilder, clientHash, subtract, union } from "../update/delete-set.ts";
+import { type DeleteSet, DeleteSetBuilder, clientHash, subtract } from "../update/delete-set.ts";
 import { type ClientRange, splitNews, withDeletes } from "../update/news.ts";
 import { PendingFullError } from "../protocol/refused.ts";
 import { UpdateRefusedError } from "../update/refused.ts";
@@ -196,9 +196,4 @@ function clockCount(set: DeleteSet): number {
     for (let at = 0; at < ranges.length; at += 2) count += ranges[at + 1]! - ranges[at]!;
   }
   return count;
-}
-
-/** All deletions the room knows: durable ones of these clients (or all) and those of the open window. @throws {DamagedRowError} */
-export function knownDeletes(store: VaultStore, window: CommitWindow): DeleteSet {
-  return union(store.readDeletes(), window.deletes);
 }

@@ -5,13 +5,13 @@
 import { LIMITS } from "../limits.ts";
 import { type FramePlan, planCausalFrames, planFrame } from "../update/assemble.ts";
 import type { Chunk, ChunkRun } from "../update/chunk.ts";
-import { type DeleteSet, encodeDeleteSet } from "../update/delete-set.ts";
+import { union } from "../update/delete-set.ts";
+import type { ClientRange } from "../update/news.ts";
 import { rewrite } from "../update/rewrite.ts";
 import { SYNC_HEAD_ROOM, syncFrameInPlace } from "../protocol/frames.ts";
 import { release } from "../release.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
 import type { CommitWindow } from "./commit-window.ts";
-import { knownDeletes } from "./ingest.ts";
 
 /** The next frame for one client. Nothing big is in memory before `create`. */
 export interface ServeStep {
@@ -46,11 +46,10 @@ export function nextServeStep(store: VaultStore, window: CommitWindow, has: (cli
     // Last first: the client keeps them pending and integrates all at once when the first chunk arrives.
     if (frames.length > 1) return stepOf(frames.at(-1)!, false, EMPTY_DELETE_SET, readStored);
   }
-  const deletes = knownDeletes(store, window);
-  const tail = tailChunks(store, window, has, deletes);
+  const tail = tailChunks(store, window, has);
   const all = [...chunks, ...tail.map((chunk, position) => ({ id: FIRST_TAIL_ID - position, runs: chunk.runs }))];
   const plan = tail.length === 0 ? stored : planFrame(all, has);
-  return stepOf(plan, true, encodeDeleteSet(deletes), (id) => (id < 0 ? tail[FIRST_TAIL_ID - id]!.bytes : readStored(id)));
+  return stepOf(plan, true, store.encodeDeletes(window.deletes), (id) => (id < 0 ? tail[FIRST_TAIL_ID - id]!.bytes : readStored(id)));
 }
 
 function stepOf(plan: FramePlan, closing: boolean, deleteBytes: Uint8Array, read: (id: number) => Uint8Array): ServeStep {
@@ -81,12 +80,15 @@ function tailBound(store: VaultStore, window: CommitWindow): number {
 const DELETE_RANGE_BYTES = 16;
 
 /** Journal and window rewritten as chunks, when the client lacks any of it. */
-function tailChunks(store: VaultStore, window: CommitWindow, has: (client: number) => number, deletes: DeleteSet): Chunk[] {
-  const lacksJournal = store.journal.some((row) => row.ranges.some((range) => has(range.client) < range.to));
+function tailChunks(store: VaultStore, window: CommitWindow, has: (client: number) => number): Chunk[] {
+  const lacks = (ranges: readonly ClientRange[]): boolean => ranges.some((range) => has(range.client) < range.to);
+  const lacksJournal = store.journal.some((row) => lacks(row.ranges));
   const updates = [...(lacksJournal ? store.readJournalUpdates() : []), ...window.updates];
   if (updates.length === 0) return [];
+  const clients = new Set([...(lacksJournal ? store.journal.flatMap((row) => row.ranges) : []), ...window.ranges].map((range) => range.client));
   return rewrite(
     updates.map((bytes) => ({ bytes, runs: null })),
-    { deletes, chunkBytes: LIMITS.chunkBytes },
+    // What else was deleted the client is told by the delete set.
+    { deletes: union(store.readDeletes(clients), window.deletes), chunkBytes: LIMITS.chunkBytes },
   );
 }

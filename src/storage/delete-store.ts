@@ -6,6 +6,7 @@
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import { type DeleteSet, DeleteSetBuilder, clientHash, decodeDeleteSet, encodeDeleteSet, union, unionSteps } from "../update/delete-set.ts";
+import { joinDeleteSets } from "../update/join-delete-sets.ts";
 import { ELEMENT_WORK, Pacer, STRUCT_WORK, withoutPauses } from "../update/pacer.ts";
 import { DamagedRowError } from "./damage.ts";
 import type { DeleteShard, RoomIndex } from "./room-index.ts";
@@ -18,14 +19,32 @@ const PAUSE_EVERY_WORK = 1024 * 1024;
 /** Part of the index this store owns. */
 export type DeleteDirectory = Pick<RoomIndex, "deltaBytes" | "shards" | "nextDeleteRow" | "hashes">;
 
-function readDeleteRow(sql: Sql, checksum: Checksum, row: number): DeleteSet {
+function readDeleteBytes(sql: Sql, checksum: Checksum, row: number): Uint8Array {
   const found = sql.exec<{ sum: number; data: Uint8Array }>(`SELECT sum, data FROM room_deletes WHERE row = ?`, row)[0];
   if (found === undefined) throw new DamagedRowError({ kind: "deletes", row }, "row-missing");
   if (checksum(found.data) !== found.sum) throw new DamagedRowError({ kind: "deletes", row }, "checksum-mismatch");
+  return found.data;
+}
+
+function readDeleteRow(sql: Sql, checksum: Checksum, row: number): DeleteSet {
+  const bytes = readDeleteBytes(sql, checksum, row);
   try {
-    return decodeDeleteSet(found.data, 0);
+    return decodeDeleteSet(bytes, 0);
   } catch (cause) {
     throw new DamagedRowError({ kind: "deletes", row }, "row-unreadable", { cause });
+  }
+}
+
+/** All stored deletions and `more`, encoded as at the end of an update. Shards are copied, only the delta is decoded. @throws {DamagedRowError} */
+export function encodeStoredDeletes(sql: Sql, checksum: Checksum, directory: DeleteDirectory, more: DeleteSet): Uint8Array {
+  const overlay = directory.deltaBytes > 0 ? union(readDeleteRow(sql, checksum, DELTA_ROW), more) : more;
+  const shards = directory.shards.map((shard) => readDeleteBytes(sql, checksum, shard.row));
+  try {
+    return joinDeleteSets(shards, overlay);
+  } catch (cause) {
+    // Whichever it is: reading them one by one names it.
+    for (const shard of directory.shards) readDeleteRow(sql, checksum, shard.row);
+    throw cause;
   }
 }
 

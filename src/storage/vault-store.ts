@@ -18,7 +18,7 @@ import { ClockIndex } from "./clock-index.ts";
 import type { ClientRange } from "../update/news.ts";
 import { dropChunksExcept, readChunk, readChunkRaw, writeChunk } from "./chunk-store.ts";
 import type { DamagedRowError } from "./damage.ts";
-import { absorbDeletes, publishDeletes, readDeletes, readDeletesRaw, readDeletesSteps, withoutDeleteRow } from "./delete-store.ts";
+import { absorbDeletes, encodeStoredDeletes, publishDeletes, readDeletes, readDeletesRaw, readDeletesSteps, withoutDeleteRow } from "./delete-store.ts";
 import { type DamagedRow, keepDamaged, listDamaged } from "./damaged-rows.ts";
 import { type StoredError, listErrors, recordError } from "./error-ring.ts";
 import { type JournalRowSummary, appendRow, emptyRow, encodeRowData, encodeRowSummary, readJournal, readRow, readRowRaw } from "./journal.ts";
@@ -452,6 +452,11 @@ export class VaultStore {
   readDeletes(clients?: Iterable<number>): DeleteSet {
     const stored = this.#schemaReady ? readDeletes(this.#sql, this.#checksum, this.#index, clients) : DeleteSet.empty;
     return union(stored, this.#journalDeletes);
+  }
+
+  /** All durable deletions and `more`, encoded as at the end of an update. @throws {DamagedRowError} */
+  encodeDeletes(more: DeleteSet): Uint8Array {
+    return encodeStoredDeletes(this.#sql, this.#checksum, this.#index, union(this.#journalDeletes, more));
   }
 
   /** Deletions in the journal, in memory. */

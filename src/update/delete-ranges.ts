@@ -71,6 +71,7 @@ export class DeleteRangeReader {
     const rangeCount = reader.varUint();
     if (rangeCount * 2 > reader.left) throw new UpdateRefusedError("too-many-ranges", at);
     this.#rangesLeft = rangeCount;
+    this.#visitor.deleteClient?.(this.#client, rangeCount);
   }
 
   #readRanges(count: number): void {

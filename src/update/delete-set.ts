@@ -91,6 +91,11 @@ export class DeleteSetBuilder {
   #lastClient = -1;
   #lastList: RangeList | null = null;
 
+  /** Makes room for `rangeCount` ranges of `client`, so that adding them copies nothing. */
+  expect(client: number, rangeCount: number): void {
+    if (rangeCount > 0 && !this.#lists.has(client)) this.#lists.set(client, new RangeList(rangeCount));
+  }
+
   /** Adds clocks `clock` to `clock + length - 1`; a length of 0 or less adds nothing. */
   add(client: number, clock: number, length: number): void {
     if (length <= 0) return;
@@ -115,22 +120,38 @@ export class DeleteSetBuilder {
     }
   }
 
+  /** What was added so far, canonical. */
   build(): DeleteSet {
     if (this.#lists.size === 0) return DeleteSet.empty;
     const clients = new Map<number, Float64Array>();
-    for (const [client, list] of this.#lists) clients.set(client, list.canonical());
+    for (const [client, list] of this.#lists) {
+      const ranges = list.canonical();
+      if (ranges.length > 0) clients.set(client, ranges);
+    }
+    if (clients.size === 0) return DeleteSet.empty;
     return new DeleteSet(clients);
   }
 }
 
 /** Growable [start, end) pairs. Ranges that come in order stay canonical while they are added. */
 class RangeList {
-  #pairs = new Float64Array(4);
+  #pairs: Float64Array<ArrayBuffer>;
   #used = 0;
   #sorted = true;
+  /** Somebody holds the array itself: the next change goes to a copy. */
+  #isHandedOut = false;
+
+  /** @param expected ranges there is room for at first */
+  constructor(expected = 2) {
+    this.#pairs = new Float64Array(2 * expected);
+  }
 
   add(start: number, end: number): void {
     const used = this.#used;
+    if (this.#isHandedOut) {
+      this.#pairs = this.#pairs.slice();
+      this.#isHandedOut = false;
+    }
     if (used > 0) {
       const lastStart = this.#pairs[used - 2]!;
       const lastEnd = this.#pairs[used - 1]!;
@@ -141,7 +162,7 @@ class RangeList {
       if (start < lastStart) this.#sorted = false;
     }
     if (used === this.#pairs.length) {
-      const grown = new Float64Array(used * 2);
+      const grown = new Float64Array(Math.max(4, used * 2));
       grown.set(this.#pairs);
       this.#pairs = grown;
     }
@@ -151,8 +172,10 @@ class RangeList {
   }
 
   canonical(): Float64Array {
-    if (this.#sorted) return this.#pairs.slice(0, this.#used);
-    return sweep(this.#pairs, this.#used);
+    if (!this.#sorted) return sweep(this.#pairs, this.#used);
+    if (this.#used < this.#pairs.length) return this.#pairs.slice(0, this.#used);
+    this.#isHandedOut = true;
+    return this.#pairs;
   }
 }
 
@@ -318,7 +341,10 @@ export function encodeDeleteSet(set: DeleteSet, writer: ByteWriter = new ByteWri
 export function decodeDeleteSet(bytes: Uint8Array, offset = 0): DeleteSet {
   const reader = new ByteReader(bytes, offset);
   const builder = new DeleteSetBuilder();
-  readDeleteRanges(reader, { deleteRange: (client, clock, length) => builder.add(client, clock, length) });
+  readDeleteRanges(reader, {
+    deleteClient: (client, count) => builder.expect(client, count),
+    deleteRange: (client, clock, length) => builder.add(client, clock, length),
+  });
   if (reader.left > 0) throw new UpdateRefusedError("trailing-bytes", reader.pos);
   return builder.build();
 }

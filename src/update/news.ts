@@ -140,9 +140,13 @@ class Collector implements UpdateVisitor {
     else this.whole = false;
   }
 
-  deleteRange(client: number, clock: number, length: number): void {
+  deleteClient(client: number, rangeCount: number): void {
     this.deletes ??= new DeleteSetBuilder();
-    this.deletes.add(client, clock, length);
+    this.deletes.expect(client, rangeCount);
+  }
+
+  deleteRange(client: number, clock: number, length: number): void {
+    this.deletes!.add(client, clock, length);
   }
 
   #take(view: StructView, end: number): void {

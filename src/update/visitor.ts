@@ -63,6 +63,8 @@ export interface UpdateVisitor {
   struct?(view: StructView): void;
   /** Byte offset where the delete set begins. */
   deleteSet?(start: number): void;
+  /** A client's deletions begin: `rangeCount` ranges follow. */
+  deleteClient?(client: number, rangeCount: number): void;
   /** One delete range: clocks `clock` to `clock + length - 1`, as written (neither sorted nor merged for sure). */
   deleteRange?(client: number, clock: number, length: number): void;
 }
