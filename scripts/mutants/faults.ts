@@ -316,8 +316,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "new chunks published before the old ones",
     file: "src/storage/vault-store.ts",
-    find: `chunks: [...kept.map((chunk) => withCuts(withDeletions(chunk, added), cuts)), ...entries],`,
-    replace: `chunks: [...entries, ...kept.map((chunk) => withCuts(withDeletions(chunk, added), cuts))],`,
+    find: `chunks: [...stays, ...entries],`,
+    replace: `chunks: [...entries, ...stays],`,
     tests: [BREAKER],
   },
   {
