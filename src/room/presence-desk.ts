@@ -35,14 +35,20 @@ export class PresenceDesk {
     }
   }
 
-  /** Takes one awareness payload. @throws {FrameRefusedError} */
-  take(sender: Session, payload: Uint8Array, nowMs: number): void {
-    const outcome = this.#presence.apply(sender.id, decodeAwareness(payload));
+  /**
+   * Takes one awareness payload and returns whether it can be the answer to a query: that repeats all the client knows, its own state among it (update
+   * laws, W4). What a client announces or changes is news, and what it passes on of others leaves itself out.
+   * @throws {FrameRefusedError}
+   */
+  take(sender: Session, payload: Uint8Array, nowMs: number): boolean {
+    const entries = decodeAwareness(payload);
+    const owned = new Set(sender.owned.map(([id]) => id));
+    const outcome = this.#presence.apply(sender.id, entries);
     this.#ignored += outcome.ignored;
     for (const session of this.#sessions()) {
-      const owned = outcome.attachments.get(session.id);
-      if (owned === undefined) continue;
-      session.owned = owned;
+      const ids = outcome.attachments.get(session.id);
+      if (ids === undefined) continue;
+      session.owned = ids;
       session.save();
     }
     if (outcome.relay.length > 0) this.#tell(sender, outcome.relayWhole ? payload : encodeAwareness(outcome.relay), nowMs);
@@ -51,6 +57,7 @@ export class PresenceDesk {
       this.#echoed += 1;
       sender.send(awarenessFrame(payload), nowMs);
     }
+    return outcome.relay.length === 0 && (entries.length === 0 || entries.some((entry) => owned.has(entry.client)));
   }
 
   /** A socket is gone: its presence goes with it. */

@@ -105,8 +105,8 @@ export class Room {
     this.#relays = new RelayDesk(host, () => this.#sessions.values());
     this.#keeper = new CheckpointKeeper(this.#store, host, this.stats, (error) => this.#setAside([error]));
     this.#ingest = new Ingest(this.#store, this.#window);
-    this.#open();
     this.stats.onError = (atMs, event, detail) => this.#keepError(atMs, event, detail);
+    this.#open();
     for (const peer of host.peers()) {
       const session = Session.restore(peer);
       if (session === null) continue;
@@ -247,10 +247,11 @@ export class Room {
         return "served";
       case "sync-update":
         return this.#takeUpdate(session, frame.update, frame.inner === 1);
-      case "awareness":
-        session.onCredit?.();
-        this.#presence.take(session, frame.payload, this.#host.clock.nowMs());
+      case "awareness": {
+        const isAnswer = this.#presence.take(session, frame.payload, this.#host.clock.nowMs());
+        if (isAnswer) session.onCredit?.();
         return "awareness";
+      }
       case "auth":
       case "query-awareness":
       case "unknown":
@@ -284,7 +285,7 @@ export class Room {
   /** Brings a client up to date, unless it needs what is lost: nobody is served around a hole (update laws, T9). */
   #serveOrPark(session: Session, vector: ReadonlyMap<number, number>): void {
     session.live = false;
-    if (this.#needsLost((client) => vector.get(client) ?? 0)) {
+    if (this.#needsLost(vector)) {
       this.#park(session, vector);
       return;
     }
@@ -329,6 +330,13 @@ export class Room {
       };
       return;
     }
+    // Between two frames, or while the answer waited, something may have been lost.
+    const parkedInstead = (): boolean => {
+      if (!this.#needsLost(vector)) return false;
+      this.#park(session, vector);
+      return true;
+    };
+    if (parkedInstead()) return;
     guarded(() => {
       const step = nextServeStep(this.#store, this.#window, has, sent);
       if (step.closing && step.byteLength <= LIMITS.bigSendBytes) {
@@ -358,6 +366,10 @@ export class Room {
           release();
         };
         session.stopServing = done;
+        if (planned === null && parkedInstead()) {
+          done();
+          return;
+        }
         let isSent = false;
         guarded(() => {
           const now = planned ?? nextServeStep(this.#store, this.#window, has, sent);
@@ -383,11 +395,11 @@ export class Room {
     });
   }
 
-  #needsLost(has: (client: number) => number): boolean {
+  #needsLost(vector: ReadonlyMap<number, number>): boolean {
     // What came back but is not committed yet can be served all the same.
     const { known } = this.#ingest;
-    if (this.#store.lost.some((range) => has(range.client) < range.to && !known.has(range.client, range.from, range.to))) return true;
-    return this.#store.lostUnknown && !this.#lacksNothing(has);
+    if (this.#store.lost.some((range) => (vector.get(range.client) ?? 0) < range.to && !known.has(range.client, range.from, range.to))) return true;
+    return this.#store.lostUnknown && !this.#store.canHealUnknown(vector);
   }
 
   /** The client waits: it may itself have what is missing, or another may bring it. */
@@ -410,7 +422,7 @@ export class Room {
   #revisitParked(): void {
     for (const session of this.#sessions.values()) {
       const vector = session.parked;
-      if (vector === null || session.closing || this.#needsLost((client) => vector.get(client) ?? 0)) continue;
+      if (vector === null || session.closing || this.#needsLost(vector)) continue;
       this.#serveOrPark(session, vector);
     }
   }
@@ -466,16 +478,18 @@ export class Room {
       return "turnedAway";
     }
     // A big update is not copied once per reader: they are caught up from here, one after another (update laws, C11).
-    const before = update.byteLength > LIMITS.bigSendBytes ? new Map(this.#ingest.known.vector) : null;
-    if (before !== null) this.#relays.flush();
+    const mayBeBig = update.byteLength + this.#ingest.heldBytes > LIMITS.bigSendBytes;
+    const before = mayBeBig ? new Map(this.#ingest.known.vector) : null;
     const taken = this.#take(update, isAnswer);
+    const isBig = before !== null && taken.pieces.reduce((sum, piece) => sum + piece.update.byteLength, 0) > LIMITS.bigSendBytes;
+    if (isBig) this.#relays.flush();
     session.received += 1;
     this.stats.overlaps += taken.overlaps;
     for (const piece of taken.pieces) {
-      if (before === null) this.#relays.pass(session, piece.update);
+      if (!isBig) this.#relays.pass(session, piece.update);
       this.#window.add(piece.update, piece.ranges, piece.deletes, nowMs);
     }
-    if (before !== null && taken.pieces.length > 0) this.#catchUpOthers(session, before);
+    if (isBig) this.#catchUpOthers(session, before);
     if (taken.released.length > 0) this.#window.release(taken.released);
     if (taken.held !== null) {
       this.#window.hold(taken.held, nowMs);

@@ -52,6 +52,8 @@ export class SendBudget {
       tryStart: (atMs) => {
         ticket.askedAtMs = atMs;
         this.#queue = this.#queue.filter((other) => atMs - other.askedAtMs < EXPIRES_MS);
+        // Another dropped it as dead while the whole isolate stood still: it has lost its place, not its turn.
+        if (!this.#queue.includes(ticket)) this.#queue.push(ticket);
         this.#grants = this.#grants.filter((grant) => atMs - grant.atMs < EXPIRES_MS);
         if (this.#queue[0] !== ticket) return null;
         // At least one is always let through.

@@ -17,6 +17,13 @@ export class ClockIndex {
     return this.#ends;
   }
 
+  /** Per client the end of everything stored, islands included. */
+  reach(): Map<number, number> {
+    const reach = new Map(this.#ends);
+    for (const [client, islands] of this.#islands) reach.set(client, islands.at(-1)!.to);
+    return reach;
+  }
+
   /** Clients with clocks stored behind a hole, each with the holes before them. */
   holes(): ClientRange[] {
     const holes: ClientRange[] = [];

@@ -6,7 +6,7 @@
  * deleted clocks since its rewrite, run count, then per run: client, clock, end - clock, struct count, byte length (offsets follow, runs lie
  * back to back), then the byte length of its cut points and these ·
  * delete delta bytes · shard count, then per shard: row, first client, continues (0 or 1), byte length, range count · hash count, then per client: client, hash · lost
- * range count, then per range: client, first clock, clocks · lost unknown (0 or 1).
+ * range count, then per range: client, first clock, clocks · 0, or 1 and the healers: client count, then per client: client, end.
  */
 import { ByteReader, ByteWriter } from "../update/varint.ts";
 import type { ChunkRun } from "../update/chunk.ts";
@@ -58,8 +58,11 @@ export interface RoomIndex {
   readonly hashes: ReadonlyMap<number, number>;
   /** Clocks whose row was damaged and set aside. Those that a client has brought back since are no longer missing. */
   readonly lost: readonly ClientRange[];
-  /** A row was lost that may have held anything (a missing journal row, a delete shard): until a client that has everything has answered. */
-  readonly lostUnknown: boolean;
+  /**
+   * Not null while a row is lost that may have held anything (a missing journal row, a delete shard): per client the end a connecting client must have to
+   * count as one that has what was lost. What the room knew when it noticed, so that edits stored since shut nobody out.
+   */
+  readonly healers: ReadonlyMap<number, number> | null;
 }
 
 export const EMPTY_INDEX: RoomIndex = {
@@ -71,7 +74,7 @@ export const EMPTY_INDEX: RoomIndex = {
   shards: [],
   hashes: new Map(),
   lost: [],
-  lostUnknown: false,
+  healers: null,
 };
 
 /** Bytes of the index as stored. */
@@ -120,7 +123,14 @@ export function encodeIndex(index: RoomIndex): Uint8Array {
     out.varUint(range.from);
     out.varUint(range.to - range.from);
   }
-  out.varUint(index.lostUnknown ? 1 : 0);
+  out.varUint(index.healers === null ? 0 : 1);
+  if (index.healers !== null) {
+    out.varUint(index.healers.size);
+    for (const [client, end] of index.healers) {
+      out.varUint(client);
+      out.varUint(end);
+    }
+  }
   return out.finish();
 }
 
@@ -177,9 +187,10 @@ export function decodeIndex(bytes: Uint8Array): RoomIndex {
       const from = input.varUint();
       lost.push({ client, from, to: from + input.varUint() });
     }
-    const lostUnknown = input.varUint() === 1;
+    const healers = input.varUint() === 0 ? null : new Map<number, number>();
+    if (healers !== null) for (let left = input.varUint(); left > 0; left--) healers.set(input.varUint(), input.varUint());
     if (input.left > 0) throw new RangeError(`${input.left} bytes after the index`);
-    return { absorbed, nextChunkId, nextDeleteRow, chunks, deltaBytes, shards, hashes, lost, lostUnknown };
+    return { absorbed, nextChunkId, nextDeleteRow, chunks, deltaBytes, shards, hashes, lost, healers };
   } catch (cause) {
     throw damaged(cause);
   }

@@ -56,7 +56,7 @@ export const MIGRATIONS: readonly Migration[] = [
       `CREATE TABLE room_damaged (
          row INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, origin TEXT NOT NULL, reason TEXT NOT NULL, data BLOB NOT NULL) STRICT`,
       // The last errors, a ring by slot.
-      `CREATE TABLE room_errors (slot INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL) STRICT`,
+      `CREATE TABLE room_errors (slot INTEGER PRIMARY KEY, number INTEGER NOT NULL, at_ms INTEGER NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL) STRICT`,
     ],
   },
 ];

@@ -110,13 +110,23 @@ export class VaultStore {
 
   /** Whether something may be missing that nobody can name. */
   get lostUnknown(): boolean {
-    return this.#index.lostUnknown || this.#gaps.length > 0;
+    return this.#index.healers !== null || this.#gaps.length > 0;
+  }
+
+  /**
+   * Whether a client with this vector counts as one that has what was lost without a name: it has all the room had when it noticed. One that has nothing
+   * never does, or an empty document would heal a room of which nothing can be read.
+   */
+  canHealUnknown(vector: ReadonlyMap<number, number>): boolean {
+    if (vector.size === 0) return false;
+    for (const [client, end] of this.#index.healers ?? []) if ((vector.get(client) ?? 0) < end) return false;
+    return true;
   }
 
   /** A client that has everything has answered: whatever was missing without a name is here now. Kept with the next index. */
   unknownHealed(): void {
     this.#gaps = [];
-    this.#index = { ...this.#index, lostUnknown: false, lost: this.lost };
+    this.#index = { ...this.#index, healers: null, lost: this.lost };
   }
 
   /**
@@ -124,8 +134,9 @@ export class VaultStore {
    * @throws {DamagedRowError} when it is the index as a whole: then the room stays unreadable and nothing is touched.
    */
   setAside(damaged: readonly DamagedRowError[], atMs: number): void {
-    let index: RoomIndex = { ...this.#index, lost: this.lost, lostUnknown: this.lostUnknown };
+    let index: RoomIndex = { ...this.#index, lost: this.lost };
     let journal = this.#journal;
+    let isUnnamed = this.lostUnknown;
     const heldGone: number[] = [];
     this.#sql.transaction(() => {
       for (const error of damaged) {
@@ -154,13 +165,15 @@ export class VaultStore {
             const seq = index.absorbed + origin.slot;
             const row = emptyRow(this.#sql, this.#checksum, { slot: origin.slot, seq, atMs, deletes });
             journal = [...journal.filter((other) => other.slot !== origin.slot), row].sort((a, b) => a.slot - b.slot);
-            index = { ...index, lost: [...index.lost, ...(summary?.ranges ?? [])], lostUnknown: index.lostUnknown || summary === undefined };
+            index = { ...index, lost: [...index.lost, ...(summary?.ranges ?? [])] };
+            if (summary === undefined) isUnnamed = true;
             break;
           }
           case "deletes": {
             const stored = readDeletesRaw(this.#sql, origin.row);
             if (stored !== null) keep(stored);
-            index = { ...index, ...withoutDeleteRow(this.#sql, index, origin.row), lostUnknown: true };
+            index = { ...index, ...withoutDeleteRow(this.#sql, index, origin.row) };
+            isUnnamed = true;
             break;
           }
           case "held":
@@ -174,6 +187,7 @@ export class VaultStore {
         journal = [...journal, emptyRow(this.#sql, this.#checksum, { slot: seq - index.absorbed, seq, atMs, deletes: DeleteSet.empty })];
       }
       journal.sort((a, b) => a.slot - b.slot);
+      if (isUnnamed) index = { ...index, healers: this.#index.healers ?? this.#clocks.reach() };
       writeIndex(this.#sql, this.#checksum, index);
     });
     this.#index = index;
@@ -349,7 +363,7 @@ export class VaultStore {
         // First, because it may be the whole old index when nothing was deleted.
         ...absorbed.directory,
         lost: this.lost,
-        lostUnknown: this.lostUnknown,
+        healers: this.#index.healers,
         absorbed: this.head,
         nextChunkId,
         chunks: [...stays, ...entries],

@@ -21,8 +21,6 @@ export class Joiner extends PresentClient {
     super(options.doc);
     this.#room = room;
     this.answersQueries = options.answersQueries;
-    // Whatever presence it sends counts as an answer, so only an answer sends any.
-    this.announces = false;
   }
 
   override read(): void {

@@ -4,6 +4,7 @@ import { LIMITS } from "../../src/limits.ts";
 import type { SendBudget } from "../../src/room/send-budget.ts";
 import { DocClient } from "../kit/doc-client.ts";
 import { Joiner } from "../kit/joiner.ts";
+import { PresentClient } from "../kit/present-client.ts";
 import { TestRoom } from "../kit/test-room.ts";
 
 const MIB = 1024 * 1024;
@@ -210,5 +211,48 @@ describe("big answers", () => {
     expect(joiner!.answers).toBe(1);
     expect(budgetOf(room)).toEqual({ inFlightBytes: 0, waiting: 0 });
     expectSame(joiner!, writer);
+  });
+
+  it("[SV5] damage found while an answer waits: its client waits for the missing part, and is not served around it", () => {
+    const { room, writer } = bigRoom(3_000_000);
+    const half = new DocClient();
+    Y.applyUpdate(half.doc, Y.encodeStateAsUpdate(writer.doc), half);
+    writer.doc.getText("note 0").insert(5, "news");
+    room.pass(2_000);
+    room.look((r) => r.compact());
+    room.disconnect(writer);
+    room.pass(2_000);
+    const release = occupy(room, 0);
+    const [joiner] = joiners(room, 1, true);
+    room.settle();
+    const flip = "CAST(substr(data, 1, length(data) / 2) || x'ff' || substr(data, length(data) / 2 + 2) AS BLOB)";
+    room.sql.inner.database.exec(`UPDATE room_chunk SET data = ${flip} WHERE row = (SELECT max(row) FROM room_chunk)`);
+    room.connect(half);
+    room.settle();
+    expect(room.look((r) => r.store.lost.length)).toBe(1);
+    release();
+    room.pass(100);
+    expect(joiner!.answers).toBe(0);
+    expect(joiner!.frames.some((frame) => frame.kind === "denial" || frame.kind === "text")).toBe(true);
+    expect(budgetOf(room)).toEqual({ inFlightBytes: 0, waiting: 0 });
+    // Nobody who is connected has it, so nobody waits for long.
+    expect(joiner!.peer.closed?.code).toBe(4510);
+    room.connect(writer);
+    room.pass(100);
+    const [again] = joiners(room, 1, true);
+    room.pass(100);
+    expect(again!.answers).toBe(1);
+    expectSame(again!, writer);
+  });
+
+  it("the presence a stock client announces as it connects is no answer", () => {
+    const { room } = bigRoom(1_500_000);
+    const stock = new PresentClient();
+    room.connect(stock);
+    // Its step 1 and its presence are both on their way before it has read anything.
+    for (const frame of stock.outbox.splice(0)) room.turn((r) => r.receive(stock.peer, frame));
+    expect(budgetOf(room).inFlightBytes).toBeGreaterThan(1_500_000);
+    room.settle();
+    expect(budgetOf(room).inFlightBytes).toBe(0);
   });
 });

@@ -161,4 +161,60 @@ describe("damage", () => {
     expect(client.peer.closed?.code).toBe(4507);
     expect(client.texts.join()).toContain("yaos/degraded");
   });
+
+  describe("a journal row that cannot say what was in it", () => {
+    /** Three rows by one client, the summary of one destroyed. */
+    function threeRows(slot: number): { room: TestRoom; owner: DocClient } {
+      const room = new TestRoom();
+      const owner = new DocClient();
+      room.connect(owner);
+      room.pass(2_000);
+      for (let i = 0; i < 3; i++) {
+        owner.doc.getText("t").insert(0, `edit ${i}`);
+        room.pass(1_100);
+      }
+      room.disconnect(owner);
+      room.pass(2_000);
+      corrupt(room, `UPDATE room_journal SET summary = x'0102030405060708' WHERE slot = ${slot}`);
+      room.kill();
+      return { room, owner };
+    }
+
+    it.each([1, 2, 3])("[DG3] row %i: an empty client is not served around it and heals nothing", (slot) => {
+      const { room, owner } = threeRows(slot);
+      const empty = new DocClient();
+      room.connect(empty);
+      room.pass(2_000);
+      expect(empty.answers).toBe(0);
+      expect(room.look((r) => [r.store.lostUnknown, r.stats.healed])).toEqual([true, 0]);
+      room.connect(owner);
+      room.pass(2_000);
+      expect(room.look((r) => [r.store.lostUnknown, r.stats.healed])).toEqual([false, 1]);
+      const fresh = new DocClient();
+      room.connect(fresh);
+      room.pass(2_000);
+      expect(fresh.doc.getText("t").toString()).toBe("edit 2edit 1edit 0");
+    });
+
+    it("[DG3] a newcomer's edits stored meanwhile shut the owner out of nothing, also over a restart", () => {
+      for (const restarts of [false, true]) {
+        const { room, owner } = threeRows(2);
+        const stranger = new DocClient();
+        stranger.doc.getMap("m").set("mine", 1);
+        room.connect(stranger);
+        room.pass(12_000);
+        expect(stranger.peer.closed?.code).toBe(4510);
+        if (restarts) room.kill();
+        room.connect(owner);
+        room.pass(2_000);
+        expect(owner.peer.closed).toBe(null);
+        expect(room.look((r) => [r.store.lost, r.store.lostUnknown])).toEqual([[], false]);
+        expect(owner.doc.getMap("m").get("mine")).toBe(1);
+        if (stranger.online) room.disconnect(stranger);
+        room.connect(stranger);
+        room.pass(2_000);
+        expect(stranger.doc.getText("t").toString()).toBe("edit 2edit 1edit 0");
+      }
+    });
+  });
 });

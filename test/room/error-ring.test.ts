@@ -127,4 +127,21 @@ describe("error ring", () => {
     expect(room.sql.rowsWritten).toBe(0);
     expect(room.look((r) => r.store.isFresh)).toBe(true);
   });
+
+  it("[DB5] keeps what went wrong at the opening", () => {
+    const { room, client } = usedRoom();
+    room.disconnect(client);
+    room.sql.inner.database.exec("UPDATE room_journal SET summary = x'0102030405060708'");
+    room.kill();
+    expect(room.look((r) => r.stats.errors.length)).toBeGreaterThan(0);
+    room.pass(2_000);
+    expect(stored(room).map((error) => error.event)).toContain("row.damaged");
+  });
+
+  it("[DB5] keeps its order when the clock is set back", () => {
+    const sql = new NodeSql();
+    migrate(sql);
+    for (const [at, atMs] of [5_000, 9_000, 1_000, 2_000, 2_000].entries()) recordError(sql, atMs, "test.failed", String(at));
+    expect(listErrors(sql).map((error) => error.detail)).toEqual(["4", "3", "2", "1", "0"]);
+  });
 });

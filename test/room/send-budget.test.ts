@@ -110,4 +110,14 @@ describe("send budget", () => {
     last!.cancel();
     expect(budget.state).toEqual({ inFlightBytes: 48 * MIB, waiting: 0 });
   });
+
+  it("asks on after everybody slept so long that it was dropped as dead", () => {
+    const budget = new SendBudget();
+    const [running, asleep, newer] = enter(budget, 40 * MIB, 40 * MIB, 1);
+    const end = running!.tryStart(START_MS)!;
+    expect(asleep!.tryStart(START_MS + 20)).toBe(null);
+    newer!.tryStart(START_MS + 5_020);
+    end();
+    expect(asleep!.tryStart(START_MS + 5_021)).not.toBe(null);
+  });
 });

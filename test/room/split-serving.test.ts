@@ -74,6 +74,8 @@ describe("a vault larger than a frame", () => {
   let updates: Uint8Array[];
   let room: TestRoom;
   let writer: DocClient;
+  // Presence of a client that left is remembered by its id, so each joiner is somebody else.
+  let nextClientId = 9;
 
   beforeAll(() => {
     updates = makeUpdates();
@@ -90,7 +92,7 @@ describe("a vault larger than a frame", () => {
   });
 
   function join(options: { answersQueries: boolean; known?: readonly Uint8Array[] }): { joiner: Joiner; shown: number[] } {
-    const joiner = new Joiner(room, { answersQueries: options.answersQueries, doc: plainDoc(options.known ?? [], { clientId: 9 }) });
+    const joiner = new Joiner(room, { answersQueries: options.answersQueries, doc: plainDoc(options.known ?? [], { clientId: nextClientId++ }) });
     const shown = watchText(joiner);
     room.connect(joiner);
     return { joiner, shown };
