@@ -20,9 +20,6 @@ const checkpointFailures = new Map<string, number>();
 /** All rooms of this isolate share its memory, so they share this. */
 const sendBudget = new SendBudget();
 
-/** Steps of one compaction pass: chunks of the largest vault, several times over. */
-const MAX_PASS_STEPS = 1_000;
-
 const DOORS: ReadonlySet<string> = new Set<Door>(["vault", "sync", "parties"]);
 
 export class VaultSyncServer extends DurableObject<Env> {
@@ -139,14 +136,15 @@ export class VaultSyncServer extends DurableObject<Env> {
     const size = (): { entryCount: number; totalBytes: number } => ({ entryCount: room.store.journal.length, totalBytes: room.store.journalBytes });
     const journalBefore = size();
     try {
-      const { checkpoint, compaction: first } = room.compact();
-      let compaction = first;
-      const status = checkpoint.kind === "noop" && compaction.kind === "noop" ? "noop" : "compacted";
-      // The pass goes on while there is work, one chunk in each turn, so that edits are not kept waiting.
-      for (let steps = 0; steps < MAX_PASS_STEPS && compaction.kind === "done"; steps++) {
+      const steps = room.compact();
+      let step = steps.next();
+      // A turn each, so that edits are not kept waiting.
+      while (step.done !== true) {
         await new Promise((resolve) => setTimeout(resolve, 0));
-        compaction = room.compactionStep();
+        step = steps.next();
       }
+      const { checkpoint, compaction } = step.value;
+      const status = checkpoint.kind === "noop" && compaction.kind === "noop" ? "noop" : "compacted";
       return { status, journalBefore, journalAfter: size() };
     } catch (error) {
       return { status: "failed", journalBefore, journalAfter: size(), error: error instanceof Error ? error.message : String(error) };

@@ -109,8 +109,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a room that must prove itself receipts what is covered",
     file: "src/room/room.ts",
-    find: `!this.#staging && this.#health.kind === "healthy") {`,
-    replace: `!this.#staging) {`,
+    find: `!this.#staging && this.#health.kind === "healthy" &&`,
+    replace: `!this.#staging &&`,
     tests: [RECEIPTS],
   },
   {

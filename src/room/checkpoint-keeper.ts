@@ -8,6 +8,12 @@ import type { StepReport, VaultStore } from "../storage/vault-store.ts";
 import type { RoomHost } from "./room.ts";
 import type { Stats } from "./stats.ts";
 
+/** Whose rows a piece of work writes. */
+export type WorkKind = "checkpoint" | "maintenance";
+
+/** Steps of one compaction pass: chunks of the largest vault, several times over. */
+const MAX_PASS_STEPS = 1_000;
+
 const NOTHING: StepReport = { kind: "noop", bytesWritten: 0, chunksWritten: 0 };
 
 export class CheckpointKeeper {
@@ -19,6 +25,8 @@ export class CheckpointKeeper {
   lastAtMs: number | null = null;
   lastReason: string | null = null;
   lastError: string | null = null;
+  /** The run under way; one that finds another here, or none, was abandoned. */
+  #run: { readonly kind: WorkKind } | null = null;
 
   /** @param onDamage called after a run that met a row it could not trust */
   constructor(store: VaultStore, host: RoomHost, stats: Stats, onDamage: (error: DamagedRowError) => void) {
@@ -37,30 +45,51 @@ export class CheckpointKeeper {
     return this.totals.failuresInARow >= LIMITS.checkpointBreakerFailures;
   }
 
-  /** One checkpoint in this turn. Returns null when it failed. Never throws. */
-  checkpoint(reason: string): StepReport | null {
-    return this.#run("checkpoint", reason, () => {
-      const steps = this.#store.checkpoint(null, this.#host.clock.nowMs());
-      for (;;) {
-        const next = steps.next();
-        if (next.done === true) return next.value;
-      }
-    });
+  /** What is under way over several turns. Nothing else of the kind may start, and while it is a checkpoint nothing may be committed. */
+  get busyWith(): WorkKind | null {
+    return this.#run?.kind ?? null;
   }
 
-  /** One step of compaction in this turn. Returns null when it failed. Never throws. */
-  compactOnce(): StepReport | null {
-    if (this.isOpen) return null;
-    return this.#run("maintenance", "compaction", () => this.#store.compactOnce());
+  /** A checkpoint, with pauses. Returns null when it failed or was abandoned. Never throws. */
+  checkpoint(reason: string): Generator<null, StepReport | null> {
+    return this.#drive("checkpoint", reason, this.#store.checkpoint(null, this.#host.clock.nowMs()));
   }
 
-  /** An admin asks: closes the breaker and tries both. @throws {Error} with what failed. */
-  asked(): { checkpoint: StepReport; compaction: StepReport } {
+  /** One step of compaction, with pauses. Returns null when it failed, was abandoned, or the breaker is open. Never throws. */
+  *compactOnce(): Generator<null, StepReport | null> {
+    return this.isOpen ? null : yield* this.#drive("maintenance", "compaction", this.#store.compaction());
+  }
+
+  /** Drops what is under way: what it was made of has changed. Nothing of it is stored, or nothing names what is. */
+  abandon(): void {
+    this.#run = null;
+  }
+
+  /** The caller does the work of a checkpoint itself, until it calls what this returns. */
+  claim(): () => void {
+    const run = { kind: "checkpoint" } as const;
+    this.#run = run;
+    return () => {
+      if (this.#run === run) this.#run = null;
+    };
+  }
+
+  /** An admin asks: closes the breaker, then a checkpoint and one pass of compaction, with pauses. @throws {Error} with what failed. */
+  *asked(): Generator<null, { checkpoint: StepReport; compaction: StepReport }> {
+    while (this.#run !== null) yield null;
     this.totals.failuresInARow = 0;
     this.#host.writeNote.checkpointFailures = 0;
-    const checkpoint = this.#store.journal.length === 0 ? NOTHING : this.checkpoint("admin");
-    const compaction = checkpoint === null ? null : this.#store.wantsCompaction ? this.compactOnce() : NOTHING;
-    if (checkpoint === null || compaction === null) throw new Error(this.lastError ?? "checkpoint failed");
+    const checkpoint = this.#store.journal.length === 0 ? NOTHING : yield* this.checkpoint("admin");
+    if (checkpoint === null) throw new Error(this.lastError ?? "a damaged row was set aside meanwhile");
+    let compaction = NOTHING;
+    for (let steps = 0; steps < MAX_PASS_STEPS && this.#store.wantsCompaction; steps++) {
+      while (this.#run !== null) yield null;
+      const step = yield* this.compactOnce();
+      if (step === null) throw new Error(this.lastError ?? "a damaged row was set aside meanwhile");
+      if (step.kind === "noop") break;
+      compaction = { kind: "done", bytesWritten: compaction.bytesWritten + step.bytesWritten, chunksWritten: compaction.chunksWritten + step.chunksWritten };
+      yield null;
+    }
     return { checkpoint, compaction };
   }
 
@@ -82,31 +111,46 @@ export class CheckpointKeeper {
     });
   }
 
-  #run(kind: "checkpoint" | "maintenance", reason: string, work: () => StepReport): StepReport | null {
-    const startedMs = this.#host.clock.nowMs();
-    const rowsBefore = this.#host.sql.rowsWritten;
+  *#drive(kind: WorkKind, reason: string, steps: Generator<null, StepReport>): Generator<null, StepReport | null> {
+    const { clock, sql, writeNote } = this.#host;
+    const startedMs = clock.nowMs();
+    const run = { kind };
+    this.#run = run;
     // Counted outside the object too: a checkpoint that resets it must not be tried for ever.
-    this.#host.writeNote.begin("checkpoint");
+    writeNote.begin("checkpoint");
     let isDone = false;
     try {
-      const report = work();
-      isDone = true;
-      const durationMs = this.#host.clock.nowMs() - startedMs;
-      this.#stats.step(durationMs);
-      if (report.kind === "done") this.succeeded(report, reason, durationMs);
-      return report;
+      for (;;) {
+        const turnMs = clock.nowMs();
+        const rowsBefore = sql.rowsWritten;
+        let next: IteratorResult<null, StepReport>;
+        try {
+          next = steps.next();
+        } finally {
+          this.#stats.rowsWrittenBy[kind] += sql.rowsWritten - rowsBefore;
+          this.#stats.step(clock.nowMs() - turnMs);
+        }
+        if (next.done === true) {
+          isDone = true;
+          if (next.value.kind === "done") this.succeeded(next.value, reason, clock.nowMs() - startedMs);
+          return next.value;
+        }
+        yield null;
+        if (this.#run !== run) return null;
+      }
     } catch (error) {
       this.totals.failures += 1;
       this.totals.failuresInARow += 1;
-      this.#host.writeNote.checkpointFailures = this.totals.failuresInARow;
+      writeNote.checkpointFailures = this.totals.failuresInARow;
       this.lastError = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
       this.#stats.error(startedMs, "checkpoint.failed", this.lastError);
       this.#host.log.event("error", "checkpoint.failed", { reason, inARow: this.totals.failuresInARow, error: this.lastError.slice(0, 200) });
+      if (this.#run === run) this.#run = null;
       if (error instanceof DamagedRowError) this.#onDamage(error);
       return null;
     } finally {
-      this.#host.writeNote.end(isDone);
-      this.#stats.rowsWrittenBy[kind] += this.#host.sql.rowsWritten - rowsBefore;
+      writeNote.end(isDone);
+      if (this.#run === run) this.#run = null;
     }
   }
 }

@@ -92,6 +92,8 @@ export class Room {
   #lastCommitMs = 0;
   /** A large delta is being staged: nothing else may be committed until it is published. */
   #staging = false;
+  /** Gives up the staging under way and puts its edits back into the window. */
+  #abandonStaging: (() => void) | null = null;
   #receiptVector: Uint8Array | null = null;
   /** Something was lost and is not known to be back. */
   #damageOpen = false;
@@ -449,6 +451,9 @@ export class Room {
       this.stats.error(nowMs, "row.damaged", error.message);
       log.event("error", "row.damaged", { detail: error.message });
     }
+    // What is under way is made of what is about to change. Before the new ingest, which must know the edits that were being staged.
+    this.#abandonStaging?.();
+    this.#keeper.abandon();
     try {
       this.#store.setAside(damaged, nowMs);
     } catch (error) {
@@ -503,7 +508,7 @@ export class Room {
     // It has answered and still needs what is lost. Somebody else who is connected may bring it; else there is nothing to wait for.
     if (isAnswer && session.parked !== null && !this.#anybodyLive()) session.close(CLOSE.damaged.code, CLOSE.damaged.reason);
     const isNews = taken.pieces.length > 0 || taken.held !== null;
-    if (!isNews && this.#window.isEmpty && !this.#staging && this.#health.kind === "healthy") {
+    if (!isNews && this.#window.isEmpty && !this.#staging && this.#health.kind === "healthy" && !this.#store.wantsCommit) {
       session.durable = session.received;
       session.save();
       this.#sendReceipt(session, "covered");
@@ -539,7 +544,7 @@ export class Room {
 
   /** The first edit after quiet is committed in the next turn; while edits flow, once per window. */
   #scheduleCommit(nowMs: number): void {
-    if (this.#staging) return;
+    if (this.#keeper.busyWith === "checkpoint") return;
     let delayMs = Math.max(0, this.#lastCommitMs + LIMITS.commitWindowMs - nowMs);
     if (this.#window.byteLength >= LIMITS.commitWindowBytes) delayMs = 0;
     if (this.#health.kind === "unproven") delayMs = Math.max(delayMs, retryPauseMs(this.#health.attempts));
@@ -565,13 +570,13 @@ export class Room {
 
   /** Writes the open window. Runs in a turn of its own; never throws. */
   commitNow(): void {
-    if (this.#staging) return;
+    if (this.#keeper.busyWith === "checkpoint") return;
     const { clock } = this.#host;
     const startedMs = clock.nowMs();
     this.#lastCommitMs = startedMs;
     const closed = this.#window.close();
     const { batch } = closed;
-    const isEmpty = batch.updates.length === 0 && batch.held.length === 0 && batch.released.length === 0;
+    const isEmpty = batch.updates.length === 0 && batch.held.length === 0 && batch.released.length === 0 && !this.#store.wantsCommit;
     if (isEmpty && !(this.#health.kind === "unproven" && closed.waiting.size > 0)) {
       this.#settle(closed.waiting);
       return;
@@ -580,6 +585,12 @@ export class Room {
     this.#host.writeNote.begin("commit");
     try {
       if (!this.#store.fits(batch)) {
+        if (this.#keeper.busyWith !== null) {
+          // Two steps may not be made of the same chunks. What is under way asks again when it is done.
+          this.#host.writeNote.end(false);
+          this.#window.reopen(closed);
+          return;
+        }
         this.stats.oversized += 1;
         this.#stage(closed);
         return;
@@ -647,8 +658,23 @@ export class Room {
     const startedMs = this.#host.clock.nowMs();
     const rowsBefore = this.#host.sql.rowsWritten;
     const steps = this.#store.checkpoint(closed.batch, startedMs);
+    const release = this.#keeper.claim();
+    const end = (): void => {
+      this.#staging = false;
+      this.#abandonStaging = null;
+      release();
+    };
+    let isAbandoned = false;
     this.#staging = true;
+    this.#abandonStaging = () => {
+      isAbandoned = true;
+      end();
+      this.#host.writeNote.end(false);
+      this.#window.reopen(closed);
+      this.#scheduleCommit(this.#host.clock.nowMs());
+    };
     const step = (): void => {
+      if (isAbandoned) return;
       try {
         const turnMs = this.#host.clock.nowMs();
         const next = steps.next();
@@ -657,25 +683,43 @@ export class Room {
           this.#host.timers.after(0, step);
           return;
         }
-        this.#staging = false;
+        end();
         this.stats.rowsWrittenBy.checkpoint += this.#host.sql.rowsWritten - rowsBefore;
         this.#keeper.succeeded(next.value, "oversized_delta", this.#host.clock.nowMs() - startedMs);
         this.#planCompaction();
         this.#committed(closed, this.#host.clock.nowMs() - startedMs, true);
       } catch (error) {
-        this.#staging = false;
+        end();
         this.#commitFailed(closed, error);
       }
-      if (!this.#window.isEmpty) this.#scheduleCommit(this.#host.clock.nowMs());
-      else this.commitNow();
+      this.#afterWork();
+    };
+    step();
+  }
+
+  /** Commits waited for the work on chunks. */
+  #afterWork(): void {
+    if (this.#window.isEmpty) this.commitNow();
+    else this.#scheduleCommit(this.#host.clock.nowMs());
+  }
+
+  /** Goes on with `steps`, one in each turn, beginning with this one. */
+  #takeTurns<Result>(steps: Generator<null, Result>, done: (result: Result) => void): void {
+    const step = (): void => {
+      const next = steps.next();
+      if (next.done === true) done(next.value);
+      else this.#host.timers.after(0, step);
     };
     step();
   }
 
   #checkpoint(): void {
-    if (this.#staging || !this.#store.wantsCheckpoint) return;
-    this.#keeper.checkpoint(this.#store.journal.length >= LIMITS.checkpointJournalRows ? "entry_count_exceeded" : "byte_size_exceeded");
-    this.#planCompaction();
+    if (this.#keeper.busyWith !== null || !this.#store.wantsCheckpoint || this.#keeper.isOpen) return;
+    const reason = this.#store.journal.length >= LIMITS.checkpointJournalRows ? "entry_count_exceeded" : "byte_size_exceeded";
+    this.#takeTurns(this.#keeper.checkpoint(reason), () => {
+      this.#planCompaction();
+      this.#afterWork();
+    });
   }
 
   /** Compaction is slower than an edit should wait for: the alarm does it. */
@@ -685,26 +729,29 @@ export class Room {
 
   /** The object's alarm: one step of compaction, and another alarm while there is more. */
   onAlarm(): void {
-    if (this.#staging || this.#health.kind !== "healthy") return;
-    const report = this.#keeper.compactOnce();
-    if (report?.kind === "done") this.#planCompaction();
+    if (this.#health.kind !== "healthy") return;
+    if (this.#keeper.busyWith !== null) {
+      this.#planCompaction();
+      return;
+    }
+    this.#takeTurns(this.#keeper.compactOnce(), (report) => {
+      if (report?.kind === "done") this.#planCompaction();
+      this.#afterWork();
+      // Commits went on meanwhile.
+      this.#checkpoint();
+    });
   }
 
-  /** One more step of a compaction pass. @throws {Error} with what failed. */
-  compactionStep(): StepReport {
-    if (this.#staging || !this.#store.wantsCompaction) return { kind: "noop", bytesWritten: 0, chunksWritten: 0 };
-    const report = this.#keeper.compactOnce();
-    if (report === null) throw new Error(this.#keeper.lastError ?? "compaction failed");
-    return report;
-  }
-
-  /** An admin asks: a checkpoint of everything, then one pass of compaction. Closes the circuit breaker. */
-  compact(): { checkpoint: StepReport; compaction: StepReport } {
-    if (this.#staging) throw new Error("Cannot compact: a large delta is being stored");
+  /** An admin asks: a checkpoint of everything, then one pass of compaction, with pauses. Closes the circuit breaker. @throws {Error} with what failed. */
+  *compact(): Generator<null, { checkpoint: StepReport; compaction: StepReport }> {
     if (this.#health.kind === "unreadable") throw new Error(`Cannot compact: ${this.#health.reason}`);
+    while (this.#keeper.busyWith !== null) yield null;
     this.commitNow();
-    if (this.#staging) throw new Error("Cannot compact: a large delta is being stored");
-    return this.#keeper.asked();
+    try {
+      return yield* this.#keeper.asked();
+    } finally {
+      this.#afterWork();
+    }
   }
 
   #sendReceipt(session: Session, why: "baseline" | "commit" | "covered"): void {

@@ -65,6 +65,7 @@ export class VaultStore {
   #held: HeldRow[] = [];
   /** Journal rows that were missing at open, to be filled with empty ones. */
   #gaps: readonly number[] = [];
+  #healingIsUnsaved = false;
 
   constructor(sql: Sql, checksum: Checksum) {
     this.#sql = sql;
@@ -77,6 +78,7 @@ export class VaultStore {
    */
   open(): { gaps: readonly number[]; damaged: readonly DamagedRowError[] } {
     this.#schemaReady = readSchemaVersion(this.#sql) > 0;
+    this.#healingIsUnsaved = false;
     this.#index = EMPTY_INDEX;
     this.#journal = [];
     this.#clocks = new ClockIndex();
@@ -123,10 +125,16 @@ export class VaultStore {
     return true;
   }
 
-  /** A client that has everything has answered: whatever was missing without a name is here now. Kept with the next index. */
+  /** A client that has everything has answered: whatever was missing without a name is here now. Kept with the next commit or checkpoint. */
   unknownHealed(): void {
     this.#gaps = [];
     this.#index = { ...this.#index, healers: null, lost: this.lost };
+    this.#healingIsUnsaved = true;
+  }
+
+  /** Whether a commit has something to write even without edits: that a loss is healed. */
+  get wantsCommit(): boolean {
+    return this.#healingIsUnsaved;
   }
 
   /**
@@ -269,11 +277,13 @@ export class VaultStore {
       if (batch.updates.length > 0) {
         appendRow(this.#sql, { slot, seq, atMs, sum: this.#checksum(data), summary, data });
       }
+      if (this.#healingIsUnsaved) writeIndex(this.#sql, this.#checksum, this.#index);
       deleteHeld(this.#sql, batch.released);
       let row = this.#nextHeldRow();
       for (const update of batch.held) held.push(insertHeld(this.#sql, this.#checksum, row++, atMs, update));
     });
     // Memory follows only after the statements stood.
+    this.#healingIsUnsaved = false;
     this.#schemaReady = true;
     if (batch.updates.length > 0) {
       this.#journal.push({ slot, seq, atMs, byteLength: data.byteLength, ranges: batch.ranges, deletes: batch.deletes });
@@ -378,6 +388,7 @@ export class VaultStore {
       }
     });
     this.#index = published;
+    this.#healingIsUnsaved = false;
     this.#journal = [];
     this.#journalDeletes = DeleteSet.empty;
     if (oversized !== null) {
@@ -431,7 +442,7 @@ export class VaultStore {
         bytesWritten += chunk.bytes.byteLength;
         entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
       }
-      published = { ...index, nextChunkId, chunks: [...index.chunks.slice(0, choice.from), ...entries, ...index.chunks.slice(choice.to)] };
+      published = { ...this.#index, nextChunkId, chunks: [...index.chunks.slice(0, choice.from), ...entries, ...index.chunks.slice(choice.to)] };
       writeIndex(this.#sql, this.#checksum, published);
       dropChunksExcept(this.#sql, new Map(published.chunks.map((chunk) => [chunk.id, chunk.parts])));
     });

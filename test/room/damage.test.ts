@@ -3,6 +3,7 @@ import * as Y from "yjs";
 import { checksum } from "../kit/checksum.ts";
 import { DocClient, holds } from "../kit/doc-client.ts";
 import { TestRoom } from "../kit/test-room.ts";
+import { withoutPauses } from "../../src/update/pacer.ts";
 
 /** A room with two chunks or more, a journal, deletions, and a client that has it all. */
 function filledRoom(): { room: TestRoom; writer: DocClient } {
@@ -60,7 +61,7 @@ function healsFrom(damage: string): void {
   expect(holds(fresh.doc, Y.encodeStateAsUpdate(writer.doc))).toBe(true);
   expect(Y.equalSnapshots(Y.snapshot(fresh.doc), Y.snapshot(writer.doc))).toBe(true);
 
-  room.look((r) => r.compact());
+  room.look((r) => withoutPauses(r.compact()));
   room.kill();
   const later = new DocClient();
   room.connect(later);
@@ -123,7 +124,7 @@ describe("damage", () => {
   it("[DG4] goes on without the second copy of the index, and the next checkpoint writes it again", () => {
     const { room, writer } = filledRoom();
     corrupt(room, `UPDATE room_index_copy SET data = ${FLIP}`);
-    room.look((r) => r.compact());
+    room.look((r) => withoutPauses(r.compact()));
     expect(room.look((r) => r.health.kind)).toBe("healthy");
     room.disconnect(writer);
     corrupt(room, `UPDATE room_index SET data = ${FLIP}`);

@@ -3,6 +3,7 @@ import * as Y from "yjs";
 import { LIMITS } from "../../src/limits.ts";
 import { cutCount, withCuts } from "../../src/storage/chunk-cuts.ts";
 import type { ChunkEntry } from "../../src/storage/room-index.ts";
+import { withoutPauses } from "../../src/update/pacer.ts";
 import { byteDifference, plainDoc } from "../kit/compare.ts";
 import { DocClient } from "../kit/doc-client.ts";
 import { Joiner } from "../kit/joiner.ts";
@@ -70,7 +71,7 @@ function roomOf(...texts: readonly string[]): { room: TestRoom; writer: DocClien
     const root = writer.doc.getText("text");
     root.insert(root.length, text);
     room.pass(2_000);
-    room.look((r) => r.compact());
+    room.look((r) => withoutPauses(r.compact()));
   }
   const editor = new DocClient(plainDoc([], { clientId: EDITOR }));
   room.connect(editor);
@@ -114,7 +115,7 @@ describe("compaction by cut points", () => {
   it("[CP3] counts what later structs refer to in a sealed chunk, and keeps the count over a restart", () => {
     const { room, editor, writer } = roomOf("a".repeat(400_000));
     insertAt(room, editor, [100, 200, 300]);
-    room.look((r) => r.compact());
+    room.look((r) => withoutPauses(r.compact()));
     expect(shown(chunks(room)[0]!)).toEqual({ [WRITER]: [100, 200, 300] });
     // The same places again, by another client, and one new; a deletion refers to nothing.
     insertAt(room, writer, [50, 100]);
@@ -122,7 +123,7 @@ describe("compaction by cut points", () => {
     room.pass(1_500);
     room.kill();
     room.connect(writer);
-    room.look((r) => r.compact());
+    room.look((r) => withoutPauses(r.compact()));
     expect(shown(chunks(room)[0]!)).toEqual({ [WRITER]: [50, 100, 200, 300] });
     room.kill();
     expect(shown(chunks(room)[0]!)).toEqual({ [WRITER]: [50, 100, 200, 300] });
@@ -133,13 +134,13 @@ describe("compaction by cut points", () => {
     const { room, editor, writer } = roomOf("a".repeat(600_000));
     const at = places(7, LIMITS.chunkCutPoints, 500);
     insertAt(room, editor, at);
-    room.look((r) => r.compact());
+    room.look((r) => withoutPauses(r.compact()));
     const [first] = chunks(room);
     expect(cutCount(first!.cuts)).toBe(LIMITS.chunkCutPoints);
     expect(room.look((r) => r.store.wantsCompaction)).toBe(false);
     expect(starts(served(room, writer)).size).toBe(1);
     insertAt(room, editor, [3]);
-    room.look((r) => r.compact());
+    room.look((r) => withoutPauses(r.compact()));
     const after = chunks(room);
     expect(after[0]!.id).not.toBe(first!.id);
     expect(cutCount(after[0]!.cuts)).toBe(0);
@@ -153,7 +154,7 @@ describe("compaction by cut points", () => {
     const at = [...places(1_000, 20, 777), ...places(300_500, 20, 777)];
     insertAt(room, editor, at);
     // The checkpoint makes a tail behind the two; only then are both sealed.
-    room.look((r) => r.compact());
+    room.look((r) => withoutPauses(r.compact()));
     const [folded, ...others] = chunks(room);
     expect(others).toHaveLength(1);
     expect(folded!.byteLength).toBeGreaterThan(600_000);
@@ -163,7 +164,7 @@ describe("compaction by cut points", () => {
   it("[CP3] folding squashes where nobody refers", () => {
     const { room, editor, writer } = roomOf("a".repeat(300_000), "b".repeat(300_000));
     insertAt(room, editor, [5]);
-    room.look((r) => r.compact());
+    room.look((r) => withoutPauses(r.compact()));
     // "a" and "b" are one chain of typing; only the place of the edit stays a boundary.
     expect([...starts(served(room, writer))]).toEqual([0, 5]);
   });
@@ -185,7 +186,7 @@ describe("compaction by cut points", () => {
         }
         room.pass(random.pick([100, 1_500]));
         most = Math.max(most, ...chunks(room).map((chunk) => cutCount(chunk.cuts)));
-        if (random.chance(0.6)) room.look((r) => r.compact());
+        if (random.chance(0.6)) room.look((r) => withoutPauses(r.compact()));
         if (random.chance(0.2)) {
           room.pass(2_000);
           room.kill();
@@ -194,8 +195,8 @@ describe("compaction by cut points", () => {
         }
       }
       room.pass(5_000);
-      room.look((r) => r.compact());
-      for (let step = 0; step < 20 && room.look((r) => r.store.wantsCompaction); step += 1) room.look((r) => r.compact());
+      room.look((r) => withoutPauses(r.compact()));
+      for (let step = 0; step < 20 && room.look((r) => r.store.wantsCompaction); step += 1) room.look((r) => withoutPauses(r.compact()));
       expect(most, `seed ${seed}`).toBeGreaterThan(100);
       for (const chunk of chunks(room)) expect(cutCount(chunk.cuts), `seed ${seed}`).toBeLessThanOrEqual(LIMITS.chunkCutPoints);
       expect(byteDifference(editor.doc, writer.doc), `seed ${seed}`).toBe(null);
