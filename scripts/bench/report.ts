@@ -28,11 +28,14 @@ function line(row: Row): Line {
   return { cells: [row.name, row.setting, cell(medians.ours), cell(medians.baseline), cell(medians.relay), ratio(row), row.aim ?? "", met === null ? "" : met ? "yes" : "no"], met };
 }
 
-/** How many times better than the baseline: above 1 is better, whichever way the figure counts. */
+/** How many times better or worse than the baseline, whichever way the figure counts. */
 function ratio(row: Row): string {
   const { ours, baseline } = mediansOf(row);
   if (ours === undefined || baseline === undefined || ours === 0 || baseline === 0) return "–";
-  return `${round(row.better === "lower" ? baseline / ours : ours / baseline)} × better`;
+  const times = row.better === "lower" ? baseline / ours : ours / baseline;
+  // Within what a figure rounds to there is no difference to tell.
+  if (Math.abs(times - 1) < 0.02) return "the same";
+  return times > 1 ? `${round(times)} × better` : `${round(1 / times)} × worse`;
 }
 
 /** Three significant digits. */

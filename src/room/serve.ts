@@ -37,7 +37,7 @@ const EMPTY_DELETE_SET: Uint8Array = Uint8Array.of(0);
  */
 export function nextServeStep(store: VaultStore, window: CommitWindow, has: (client: number) => number, sent: ReadonlySet<number>): ServeStep {
   const entries = new Map(store.index.chunks.map((chunk) => [chunk.id, chunk]));
-  const chunks: { id: number; runs: readonly ChunkRun[] }[] = store.index.chunks.filter((chunk) => !sent.has(chunk.id));
+  const chunks: { id: number; runs: Iterable<ChunkRun> }[] = store.index.chunks.filter((chunk) => !sent.has(chunk.id));
   const readStored = (id: number): Uint8Array => store.readChunk(entries.get(id)!);
   const stored = planFrame(chunks, has);
   const isSplit = sent.size > 0 || stored.byteLength + tailBound(store, window) > LIMITS.maxServeFrameBytes;

@@ -11,6 +11,7 @@
 import { ByteReader, ByteWriter } from "../update/varint.ts";
 import type { ChunkRun } from "../update/chunk.ts";
 import { type CutPoints, decodeCutPoints, encodeCutPoints } from "../update/cut-points.ts";
+import { RunList } from "../update/run-list.ts";
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import type { ClientRange } from "../update/news.ts";
@@ -30,7 +31,7 @@ export interface ChunkEntry {
   deletedClocks: number;
   /** Clocks inside its structs that later structs refer to: where to split at its next rewrite, so that no loading client has to (update laws, A2, A7). */
   readonly cuts: CutPoints;
-  readonly runs: readonly ChunkRun[];
+  readonly runs: RunList;
 }
 
 /** One row of the delete set's base: clients from `firstClient` up to the next shard's. */
@@ -166,7 +167,7 @@ export function decodeIndex(bytes: Uint8Array): RoomIndex {
       const cutStart = input.pos;
       input.skip(cutBytes);
       const cuts = decodeCutPoints(bytes.subarray(cutStart, cutStart + cutBytes));
-      chunks.push({ id, parts, byteLength, sum, deletedClocks, cuts, runs });
+      chunks.push({ id, parts, byteLength, sum, deletedClocks, cuts, runs: RunList.from(runs) });
     }
     const deltaBytes = input.varUint();
     const shards: DeleteShard[] = [];

@@ -13,6 +13,7 @@ import { DeleteSet, union, unionSteps } from "../update/delete-set.ts";
 import { type CutPoints, collectCutPoints, mergeCutPoints, mergeCutPointsSteps } from "../update/cut-points.ts";
 import { Pacer, withoutPauses } from "../update/pacer.ts";
 import { rewriteSteps } from "../update/rewrite.ts";
+import { RunList } from "../update/run-list.ts";
 import { cutCount, withCuts } from "./chunk-cuts.ts";
 import { ClockIndex } from "./clock-index.ts";
 import type { ClientRange } from "../update/news.ts";
@@ -160,7 +161,7 @@ export class VaultStore {
             const entry = index.chunks.find((chunk) => chunk.id === origin.id);
             if (entry === undefined) break;
             for (const part of readChunkRaw(this.#sql, entry.id, entry.parts)) keep(part);
-            const lost = entry.runs.map((run) => ({ client: run.client, from: run.clock, to: run.end }));
+            const lost = [...entry.runs].map((run) => ({ client: run.client, from: run.clock, to: run.end }));
             index = { ...index, chunks: index.chunks.filter((chunk) => chunk !== entry), lost: [...index.lost, ...lost] };
             break;
           }
@@ -349,10 +350,10 @@ export class VaultStore {
         if (kept.length > 0) references.push(collectCutPoints([chunk]));
         if (staged) {
           this.#ensureTables();
-          entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
+          entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: RunList.from(chunk.runs) });
         } else {
           unwritten.push({ id, bytes: chunk.bytes });
-          entries.push({ id, parts: 0, sum: 0, byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
+          entries.push({ id, parts: 0, sum: 0, byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: RunList.from(chunk.runs) });
         }
       }
       yield null;
@@ -440,7 +441,7 @@ export class VaultStore {
       for (const chunk of rewritten) {
         const id = nextChunkId++;
         bytesWritten += chunk.bytes.byteLength;
-        entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: chunk.runs });
+        entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: RunList.from(chunk.runs) });
       }
       published = { ...this.#index, nextChunkId, chunks: [...index.chunks.slice(0, choice.from), ...entries, ...index.chunks.slice(choice.to)] };
       writeIndex(this.#sql, this.#checksum, published);
@@ -453,7 +454,7 @@ export class VaultStore {
   #chooseCompaction(): { from: number; to: number } | null {
     const chunks = this.#index.chunks;
     for (const [position, chunk] of chunks.entries()) {
-      const clocks = chunk.runs.reduce((sum, run) => sum + run.end - run.clock, 0);
+      const clocks = chunk.runs.clockCount;
       if (chunk.deletedClocks > clocks * REWRITE_DELETED_SHARE || cutCount(chunk.cuts) > LIMITS.chunkCutPoints) return { from: position, to: position + 1 };
     }
     // The tail is left alone: the next checkpoint rewrites it anyway.

@@ -12,7 +12,7 @@ import { SKIP_REF, type StructView } from "./visitor.ts";
 /** A chunk as the index knows it: `id` is whatever the caller finds its bytes by. */
 export interface ChunkIndex {
   id: number;
-  runs: readonly ChunkRun[];
+  runs: Iterable<ChunkRun>;
 }
 
 /** End of the clocks a reader has of a client, 0 for none. */

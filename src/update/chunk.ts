@@ -25,5 +25,5 @@ export interface Chunk {
 /** What the rewriter reads: a chunk, or (`runs` null) a whole v1 update, whose own delete set is ignored. */
 export interface Source {
   bytes: Uint8Array;
-  runs: readonly ChunkRun[] | null;
+  runs: Iterable<ChunkRun> | null;
 }

@@ -135,7 +135,7 @@ export class ModelRoom implements HistoryRoom {
   }
 
   #journalSources(): Source[] {
-    return this.journal.map((bytes) => ({ bytes, runs: null as readonly ChunkRun[] | null }));
+    return this.journal.map((bytes) => ({ bytes, runs: null as Iterable<ChunkRun> | null }));
   }
 
   #journalChunks(): Chunk[] {

@@ -110,7 +110,7 @@ describe("checkpoints", () => {
     }));
     expect(chunks.length).toBeGreaterThan(2);
     expect(stored).toBe(chunks.reduce((sum, chunk) => sum + chunk.parts, 0));
-    const clocks = chunks.flatMap((chunk) => chunk.runs.filter((run) => run.client === a.doc.clientID).map((run) => run.clock));
+    const clocks = chunks.flatMap((chunk) => [...chunk.runs].filter((run) => run.client === a.doc.clientID).map((run) => run.clock));
     expect(clocks).toEqual(clocks.toSorted((x, y) => x - y));
   });
 

@@ -73,7 +73,7 @@ class DamagedRoom {
     const parts = [
       ...chunks.map((chunk) => ({
         hit: chunk.id === hitId,
-        ranges: chunk.runs.map((run) => ({ client: run.client, from: run.clock, to: run.end })),
+        ranges: [...chunk.runs].map((run) => ({ client: run.client, from: run.clock, to: run.end })),
       })),
       ...journal.map((row) => ({ hit: damage.hits === "first journal row" && row.slot === 1, ranges: row.ranges })),
     ];

@@ -4,6 +4,7 @@ import { LIMITS } from "../../src/limits.ts";
 import { cutCount, withCuts } from "../../src/storage/chunk-cuts.ts";
 import type { ChunkEntry } from "../../src/storage/room-index.ts";
 import { withoutPauses } from "../../src/update/pacer.ts";
+import { RunList } from "../../src/update/run-list.ts";
 import { byteDifference, plainDoc } from "../kit/compare.ts";
 import { DocClient } from "../kit/doc-client.ts";
 import { Joiner } from "../kit/joiner.ts";
@@ -21,7 +22,7 @@ function chunkOf(runs: readonly (readonly [client: number, clock: number, end: n
     byteLength: 100,
     deletedClocks: 3,
     cuts: cutsOf(cuts),
-    runs: runs.map(([client, clock, end]) => ({ client, clock, end, structCount: 1, offset: 0, byteLength: 10 })),
+    runs: RunList.from(runs.map(([client, clock, end], at) => ({ client, clock, end, structCount: 1, offset: at * 10, byteLength: 10 }))),
   };
 }
 
