@@ -83,11 +83,34 @@ export const LIMITS = {
   compactionDelayMs: 1_000,
   /** A client that needs what the room has lost waits this long for itself or another to bring it back, then is closed, retryable. */
   healingWaitMs: 10_000,
+  /** Largest attachment, bytes: what existing plugins are told and skip above (compat sheet, 2.4). */
+  maxBlobUploadBytes: 10 * MIB,
+  /** Attachments kept in a room's own database, bytes in all; `YAOS_BLOB_QUOTA_BYTES` sets another. An account without R2 has 5 GB for all its objects. */
+  maxVaultBlobBytes: 1_024 * MIB,
+  /** Attachments are stored in rows of this many bytes, so an upload or a download holds one such part. */
+  blobPartBytes: 1 * MIB,
+  /** Uploads a room takes at once; each may hold a part. Plugins send a handful each. */
+  maxBlobUploadsAtOnce: 32,
+  /** An upload that brings nothing for this long is dropped: a connection that died without a word must not keep its place. */
+  blobStallMs: 60_000,
+  /** Hashes looked at in one `blobs/exists` (compat sheet, 2.5). */
+  maxExistsHashes: 50,
   /** Checkpoint failures in a row that open the circuit breaker. */
   checkpointBreakerFailures: 3,
+  /** Connects of one credential in a minute. All devices of a vault may share one token, and all come back at once after a restart. */
+  connectsPerMinute: 600,
+  /** Wrong credentials of one address in a minute; further ones are put off, a valid one never. A household with a stale token stays under it. */
+  authFailuresPerMinute: 20,
+  /** Credentials and addresses whose counts an isolate remembers, each under 300 bytes. */
+  maxRateKeys: 10_000,
+  /** Longest URL up to its query, bytes as sent. A room id of 1,024 bytes is 3,072 when every byte is escaped. */
+  maxPathBytes: 8 * KIB,
+  /** Longest query, bytes as sent. A ticket takes some 1,500. */
+  maxQueryBytes: 16 * KIB,
 } as const;
 
 if (LIMITS.maxJournalRowBytes > LIMITS.maxBlobBytes || LIMITS.chunkBytes > LIMITS.maxBlobBytes) {
   throw new Error("limits: a journal row and a chunk must fit a BLOB");
 }
+if (LIMITS.blobPartBytes > LIMITS.maxBlobBytes) throw new Error("limits: a part of an attachment must fit a BLOB");
 if (LIMITS.maxServeFrameBytes >= LIMITS.maxFrameBytes) throw new Error("limits: a served frame must fit a frame");

@@ -8,4 +8,8 @@ export interface Env {
   readonly SYNC_TOKEN?: string;
   /** Any non-empty string opens the admin routes. */
   readonly YAOS_ENABLE_ADMIN_ROUTES?: string;
+  /** Counts wrong credentials for all isolates of a location. Optional. */
+  readonly YAOS_RATE_LIMIT?: RateLimit;
+  /** Name of the header in which the owner's own proxy writes the client's address. Blank or absent: no header is believed. */
+  readonly YAOS_TRUSTED_IP_HEADER?: string;
 }

@@ -9,6 +9,7 @@ export const WORKER_VARIABLES = [
   "YAOS_DISABLE_LEGACY_WS_TOKEN",
   "YAOS_TICKET_TTL_MS",
   "YAOS_CANONICAL_REPO",
+  "YAOS_TRUSTED_IP_HEADER",
 ] as const;
 
 /** The variables of the list that `environment` sets to something other than blanks. */

@@ -45,6 +45,10 @@ export const CLOSE = {
   pendingFull: { code: 4505, reason: "too much waits behind a gap", retry: true },
   /** The room cannot store now: it will not take an edit it could not keep. */
   degraded: { code: 4507, reason: "storage degraded", retry: true },
+  /** This credential connected too often within a minute. */
+  tooManyConnects: { code: 4509, reason: "too many connects", retry: true },
+  /** Too many wrong credentials came from this address within a minute. The right one is let in at any time. */
+  tooManyFailures: { code: 4509, reason: "too many wrong credentials", retry: true },
   /** What this client lacks lies in a damaged part of the vault, until a client that has it comes by. Nobody is served around a hole. */
   damaged: { code: 4510, reason: "vault damaged, waiting for a client that has the missing part", retry: true },
 } as const satisfies Record<string, CloseCode>;
