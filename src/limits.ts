@@ -97,6 +97,25 @@ export const LIMITS = {
   maxExistsHashes: 50,
   /** Checkpoint failures in a row that open the circuit breaker. */
   checkpointBreakerFailures: 3,
+  /** JSON request body, bytes. The largest honest one names 50 attachments, 4 KiB. */
+  maxJsonBodyBytes: 64 * KIB,
+  /** Devices in force on one install, and as many revoked ones it still lists. */
+  maxDevices: 1_000,
+  /** Vaults one device is ever admitted to: a credential for all vaults must not fill the list of whom to tell. */
+  maxRoomsPerDevice: 10_000,
+  /** A device's last-seen time is written at most this often; rows are billed. */
+  lastSeenStepMs: 60_000,
+  /** Pairing codes waiting to be redeemed, and how long each is good. */
+  maxPairings: 100,
+  pairingLifeMs: 600_000,
+  /** Wrong pairing codes per minute on one install: five at 40 bits never find one within its life. */
+  maxWrongPairingsPerMinute: 5,
+  /** The Worker's copy of the config object's answer is used this long by an isolate, and checked again before a refusal when older than the second. */
+  configCacheMs: 60_000,
+  configRecheckMs: 2_000,
+  /** Rooms told of a revocation at once, and at most per request: Workers may make 1,000 internal requests each. */
+  roomCallsAtOnce: 6,
+  maxRoomCalls: 900,
   /** Connects of one credential in a minute. All devices of a vault may share one token, and all come back at once after a restart. */
   connectsPerMinute: 600,
   /** Wrong credentials of one address in a minute; further ones are put off, a valid one never. A household with a stale token stays under it. */
