@@ -7,6 +7,7 @@ import { type Context, Hono } from "hono";
 import { bearerToken, checkCredential } from "./admission.ts";
 import { errorAnswer, preflightAnswer, textAnswer, withCors } from "./answers.ts";
 import { checkRoomId, decodeRoomId, findDoor, type RoomId } from "./doors.ts";
+import { readTarget } from "./limits/request-target.ts";
 import { enterDoor } from "./sync-door.ts";
 import type { Env } from "./env.ts";
 
@@ -14,7 +15,9 @@ type Call = Context<{ Bindings: Env }>;
 
 /** Answers one request. Never throws: what fails inside becomes a JSON 500, or a 503 when the room object could not answer. */
 export async function handleRequest(request: Request, env: Env): Promise<Response> {
-  const url = new URL(request.url);
+  const target = readTarget(request);
+  if (!target.ok) return target.answer;
+  const { url } = target;
   try {
     if (request.method === "OPTIONS") return preflight(url.pathname);
     const found = findDoor(url.pathname);
