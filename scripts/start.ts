@@ -1,18 +1,20 @@
 /**
- * `npm start`: serves the built Worker under workerd with its data on disk. Environment: `PORT`, `HOST`, `YAOS_DATA_DIR`,
- * `YAOS_BUNDLE_DIR` (skips the build), and the Worker's own variables. Needs no account and no network.
+ * `npm start`: serves the built Worker under workerd with its data on disk. Environment: `PORT`, `HOST`, `YAOS_DATA_DIR`, `YAOS_AUTH`,
+ * `YAOS_BUNDLE_DIR` (skips the build), and the Worker's own variables. `npm start -- --claim` waits to be claimed in a browser.
+ * Needs no account and no network.
  * The npm script says `exec` because npm passes SIGTERM to its shell only: without it the shell would die and leave us.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { addressOf, assertListenable, urlHost } from "./host/address.ts";
+import { addressOf, assertListenable, isLoopback, outsideAddresses, urlHost } from "./host/address.ts";
+import { readArguments, USAGE } from "./host/arguments.ts";
+import { type Auth, settleAuth } from "./host/auth.ts";
 import { buildWorker, endBundler } from "./host/build.ts";
 import { HostError } from "./host/host-error.ts";
 import { lockDataDir } from "./host/lock.ts";
-import { readSettings } from "./host/settings.ts";
+import { type HostSettings, readSettings } from "./host/settings.ts";
 import { type SupervisedWorkerd, startWorkerd } from "./host/supervise.ts";
-import { keptToken } from "./host/token.ts";
-import { welcome } from "./host/welcome.ts";
+import { welcome, welcomeClaimed, welcomeUnclaimed } from "./host/welcome.ts";
 import { readWorkerIdentity } from "./host/worker-identity.ts";
 import { objectsDirOf, writeWorkerdConfig } from "./host/workerd-config.ts";
 
@@ -39,6 +41,8 @@ try {
 }
 
 async function serve(): Promise<void> {
+  const args = readArguments(process.argv.slice(2));
+  if (args.help) return console.log(USAGE);
   const settings = readSettings(process.env, projectDir);
   const identity = readWorkerIdentity(projectDir);
   const configFile = join(settings.dataDir, "workerd.capnp");
@@ -46,6 +50,7 @@ async function serve(): Promise<void> {
 
   const lock = await lockDataDir(settings.dataDir, configFile, (line) => console.error(line));
   try {
+    const auth = settleAuth(settings, args);
     await assertListenable(settings.host, settings.port);
     const bundleDir = settings.bundleDir ?? join(projectDir, "dist");
     if (settings.bundleDir === undefined) {
@@ -53,8 +58,7 @@ async function serve(): Promise<void> {
       await endBundler();
     }
 
-    const token = settings.variables["SYNC_TOKEN"]?.trim() ?? keptToken(settings.dataDir);
-    const variables = { ...settings.variables, SYNC_TOKEN: token };
+    const variables = variablesOf(settings, auth);
     writeWorkerdConfig(configFile, {
       identity,
       bundleDir,
@@ -66,7 +70,7 @@ async function serve(): Promise<void> {
 
     workerd = startWorkerd(configFile, variables);
     lock.noteWorkerd(workerd.pid);
-    void announce(workerd, settings.host, token, settings.dataDir);
+    void announce(workerd, settings, auth);
     const how = await workerd.ended;
     if (!stopping) throw new HostError(`workerd ended by itself (${how}); nothing receipted is lost, start again to go on`);
   } finally {
@@ -74,20 +78,38 @@ async function serve(): Promise<void> {
   }
 }
 
+/** The Worker's variables. It tells the two kinds of ownership apart by whether `SYNC_TOKEN` is there. */
+function variablesOf(settings: HostSettings, auth: Auth): Record<string, string> {
+  const { SYNC_TOKEN: _token, YAOS_CLAIM_CODE: _code, ...others } = settings.variables;
+  if (auth.mode === "token") return { ...others, SYNC_TOKEN: auth.token };
+  return auth.claimCode === null ? others : { ...others, YAOS_CLAIM_CODE: auth.claimCode };
+}
+
 /** Prints the welcome once the Worker answers; says nothing when workerd ends first, since `serve` then does. */
-async function announce(server: SupervisedWorkerd, host: string, token: string, dataDir: string): Promise<void> {
+async function announce(server: SupervisedWorkerd, settings: HostSettings, auth: Auth): Promise<void> {
   const port = await Promise.race([server.listening, server.ended]);
   if (typeof port !== "number") return;
-  const url = `http://${addressOf(urlHost(host), port)}`;
+  const url = `http://${addressOf(urlHost(settings.host), port)}`;
   let ended = false;
   void server.ended.then(() => (ended = true));
   while (!ended) {
     try {
-      await (await fetch(`${url}/api/capabilities`)).body?.cancel(); // any answer will do
-      console.log(welcome({ url, token, dataDir }));
+      const answer = await fetch(`${url}/api/capabilities`); // any answer shows that it serves
+      const claimed = (await answer.json().catch(() => null)) as { claimed?: unknown } | null;
+      console.log(greeting(url, settings, auth, claimed?.claimed === true));
       return;
     } catch {
       await new Promise((done) => setTimeout(done, ANSWER_POLL_MS));
     }
   }
+}
+
+function greeting(url: string, settings: HostSettings, auth: Auth, claimed: boolean): string {
+  const { dataDir, host } = settings;
+  if (auth.mode === "token") return welcome({ url, token: auth.token, dataDir });
+  if (claimed) return welcomeClaimed({ url, dataDir });
+  const { port } = new URL(url);
+  const everywhere = !isLoopback(host) && urlHost(host) !== host; // it listens on all addresses, and `url` names the loopback
+  const otherUrls = everywhere ? outsideAddresses().map((address) => `http://${addressOf(address, Number(port))}`) : [];
+  return welcomeUnclaimed({ url, dataDir, claimCode: auth.claimCode, otherUrls });
 }

@@ -1,4 +1,5 @@
 import { createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import { HostError } from "./host-error.ts";
 
 /** `host:port` as workerd and URLs write it: an IPv6 address in brackets. */
@@ -10,6 +11,16 @@ export function addressOf(host: string, port: number): string {
 export function urlHost(host: string): string {
   if (host === "0.0.0.0" || host === "*") return "127.0.0.1";
   return host === "::" || host === "[::]" ? "::1" : host;
+}
+
+/** Whether only this machine reaches a server that listens on `host`. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** This machine's IPv4 addresses other machines may reach it by. */
+export function outsideAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).filter((one) => one.family === "IPv4" && !one.internal).map((one) => one.address));
 }
 
 /**

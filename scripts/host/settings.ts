@@ -12,13 +12,15 @@ export interface HostSettings {
   readonly port: number;
   /** Directory of a Worker bundled before (`YAOS_BUNDLE_DIR`); without it the launcher bundles one. */
   readonly bundleDir: string | undefined;
+  /** Who owns the server, when `YAOS_AUTH` says it: a token, or whoever claims it. */
+  readonly auth: "token" | "claim" | undefined;
   /** The Worker's own variables that are set. */
   readonly variables: Record<string, string>;
 }
 
 const DEFAULT_PORT = 8787;
 
-/** @throws {HostError} when `PORT` is not an integer from 0 to 65535. */
+/** @throws {HostError} when `PORT` is not an integer from 0 to 65535, or `YAOS_AUTH` neither `token` nor `claim`. */
 export function readSettings(environment: Readonly<Record<string, string | undefined>>, projectDir: string): HostSettings {
   const setOr = (name: string, fallback: string): string => {
     const value = environment[name]?.trim();
@@ -30,8 +32,15 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     host: setOr("HOST", "127.0.0.1"),
     port: readPort(setOr("PORT", String(DEFAULT_PORT))),
     bundleDir: bundleDir === "" ? undefined : resolve(bundleDir),
+    auth: readAuth(setOr("YAOS_AUTH", "")),
     variables: setVariables(environment),
   };
+}
+
+function readAuth(text: string): "token" | "claim" | undefined {
+  if (text === "") return undefined;
+  if (text !== "token" && text !== "claim") throw new HostError(`Cannot start with YAOS_AUTH=${text}: neither "token" nor "claim"`);
+  return text;
 }
 
 function readPort(text: string): number {

@@ -13,6 +13,8 @@ export interface StartHostOptions {
   readonly dataDir: string;
   /** Added to a clean environment; `undefined` takes a default away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Arguments for the launcher, such as `--claim`. */
+  readonly args?: readonly string[];
   /** Starts it as people do, `npm start`; the process is then npm. */
   readonly viaNpm?: boolean;
 }
@@ -21,6 +23,7 @@ export interface HostProcess {
   /** `http://127.0.0.1:<port>`, without a slash at the end. */
   readonly url: string;
   readonly wsUrl: string;
+  /** The token it printed; empty when it printed none, as for a server that waits to be claimed. */
   readonly token: string;
   readonly port: number;
   /** The launcher, or npm above it; also the number of its process group. */
@@ -61,7 +64,7 @@ const started = new Set<ChildProcess>();
  * @throws {HostEndedError} when it ends instead.
  */
 export async function startHost(options: StartHostOptions): Promise<HostProcess> {
-  const [program, args] = options.viaNpm === true ? ["npm", ["start"]] : [process.execPath, [join(projectDir, "scripts/start.ts")]];
+  const [program, args] = options.viaNpm === true ? ["npm", ["start"]] : [process.execPath, [join(projectDir, "scripts/start.ts"), ...(options.args ?? [])]];
   const child = spawn(program, args, {
     cwd: projectDir,
     detached: true, // a group of its own, so that a test can kill exactly this server

@@ -14,11 +14,11 @@ export type PageFacts = { readonly authMode: "unclaimed"; readonly claimCodeNeed
  * Adds the pages to `app`.
  * @param readFacts asked on each `GET /`; when it throws, the page says so and offers no claim
  */
-export function pageRoutes(app: Hono<{ Bindings: Env }>, readFacts: (env: Env) => Promise<PageFacts>): void {
+export function pageRoutes(app: Hono<{ Bindings: Env }>, readFacts: (env: Env, request: Request) => Promise<PageFacts>): void {
   app.get("/", async (call) => {
     let facts: PageFacts;
     try {
-      facts = await readFacts(call.env);
+      facts = await readFacts(call.env, call.req.raw);
     } catch (error) {
       console.error(JSON.stringify({ event: "page.failed", error: error instanceof Error ? error.name : typeof error }));
       return pageAnswer(troublePage(), 503);
