@@ -18,6 +18,7 @@ import { keystrokesCase } from "./bench/cases/keystrokes.ts";
 import { memoryCase } from "./bench/cases/memory.ts";
 import { receiptsCase } from "./bench/cases/receipts.ts";
 import { reconnectCase } from "./bench/cases/reconnect.ts";
+import { requestsCase } from "./bench/cases/requests.ts";
 import { wakeCase } from "./bench/cases/wake.ts";
 import type { BenchCase, BenchContext } from "./bench/context.ts";
 import { endAll } from "./bench/process.ts";
@@ -27,7 +28,7 @@ import { Recorder, SERVER_KINDS, type ServerKind } from "./bench/stats.ts";
 import { loadVault, type Vault, type VaultForm } from "./bench/vaults.ts";
 
 const PROJECT_DIR = join(import.meta.dirname, "..");
-const CASES: readonly BenchCase[] = [wakeCase, reconnectCase, joinCase, fanOutCase, memoryCase, heapCase, keystrokesCase, receiptsCase, checkpointCase];
+const CASES: readonly BenchCase[] = [wakeCase, reconnectCase, joinCase, fanOutCase, memoryCase, heapCase, keystrokesCase, receiptsCase, checkpointCase, requestsCase];
 
 const { values: flags } = parseArgs({
   options: {

@@ -58,6 +58,15 @@ export class MeasuredServer {
     return other;
   }
 
+  /** Ours with a counter at every object's door (`GET /bench/counts`), over an empty data directory. */
+  async counted(): Promise<MeasuredServer> {
+    const bundleDir = join(this.#runDir, "counted-bundle");
+    await buildWorker({ entry: join(PROJECT_DIR, "test/worker/counted-worker.ts"), outDir: bundleDir });
+    const counted = new MeasuredServer(this.kind, this.#identity, bundleDir, this.#runDir);
+    counted.#dataDir = join(this.#runDir, "counted");
+    return counted;
+  }
+
   async start(options: { inspector?: boolean } = {}): Promise<Running> {
     const launched = await WorkerdProcess.launch({
       identity: this.#identity,

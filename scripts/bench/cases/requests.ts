@@ -1,0 +1,105 @@
+import { BenchClient } from "../client.ts";
+import { type BenchCase, serversOf } from "../context.ts";
+import { Typist } from "../edits.ts";
+import { asNumber, asRecord, type Running } from "../servers.ts";
+import { atMost, type Metric, sleep } from "../stats.ts";
+
+const requests = (name: string, most: number): Metric => ({ name, unit: "requests", better: "lower", aim: most === 0 ? "0" : `≤ ${most}`, met: atMost(most) });
+const OWNER = requests("object requests per connect of the owner", 1);
+const DEVICE = requests("object requests per connect of a device", 2);
+const TICKET = requests("… with a ticket, the asking included", 3);
+const WRONG = requests("… with a wrong credential", 0);
+const FIRST = requests("… once per room, in the background", 1);
+const MESSAGE: Metric = { name: "object requests per message, a twentieth each", unit: "requests", better: "lower", aim: "≤ 0.05", met: atMost(0.05) };
+
+const CONNECTS = 20;
+const MESSAGES = 200;
+/** Incoming messages billed as one request (Durable Objects pricing page). */
+const MESSAGES_PER_REQUEST = 20;
+/** What a room does in the background after a connect is done by then. */
+const SETTLE_MS = 500;
+
+/** What a connect and a message cost in requests, counted by the objects themselves. The token is `SYNC_TOKEN`; a claimed server adds one config read a minute. */
+export const requestsCase: BenchCase = {
+  name: "requests",
+  async run(context) {
+    for (const measured of serversOf(context, "ours")) {
+      const server = await (await measured.counted()).start();
+      const add = (metric: Metric, value: number): void => context.recorder.add("requests", metric, "token", measured.kind, value);
+      const each = async (times: number, act: () => Promise<unknown>): Promise<number> => {
+        const before = await objectRequests(server);
+        for (let time = 0; time < times; time++) await act();
+        await sleep(SETTLE_MS);
+        return ((await objectRequests(server)) - before) / times;
+      };
+      const owner = server.url("requests");
+      const device = await deviceUrl(server, owner);
+      const wrong = new URL(owner);
+      wrong.searchParams.set("token", "wrong");
+
+      add(FIRST, (await each(1, () => connectOnce(owner))) - 1);
+      add(OWNER, await each(CONNECTS, () => connectOnce(owner)));
+      add(DEVICE, await each(CONNECTS, () => connectOnce(device)));
+      add(TICKET, await each(CONNECTS, async () => connectOnce(await ticketUrl(server, device))));
+      add(WRONG, await each(CONNECTS, () => connectOnce(wrong.href)));
+      add(MESSAGE, await perMessage(server, owner));
+      await server.stop();
+    }
+  },
+};
+
+async function connectOnce(url: string): Promise<void> {
+  await (await BenchClient.open(url)).close();
+}
+
+async function perMessage(server: Running, url: string): Promise<number> {
+  const client = await BenchClient.open(url);
+  const typist = new Typist();
+  const before = await counts(server);
+  for (let n = 0; n < MESSAGES; n++) client.sendUpdate(typist.type("m"));
+  await client.waitReceipt();
+  const after = await counts(server);
+  await client.close();
+  const messages = after.messages - before.messages;
+  return (after.requests - before.requests + messages / MESSAGES_PER_REQUEST) / MESSAGES;
+}
+
+/** A door's URL with the credential of a device made for it. */
+async function deviceUrl(server: Running, ownerUrl: string): Promise<string> {
+  const answer = await api(server, "/api/devices", credentialOf(ownerUrl), { name: "bench", vault: null, mode: "rw" });
+  const url = new URL(ownerUrl);
+  url.searchParams.set("token", String(answer["credential"]));
+  return url.href;
+}
+
+/** The same door with a ticket for the credential in `url`. */
+async function ticketUrl(server: Running, url: string): Promise<string> {
+  const { ticket } = await api(server, "/vault/requests/auth/ticket", credentialOf(url), {});
+  const withTicket = new URL(url);
+  withTicket.searchParams.delete("token");
+  withTicket.searchParams.set("ticket", String(ticket));
+  return withTicket.href;
+}
+
+const credentialOf = (url: string): string => new URL(url).searchParams.get("token") ?? "";
+
+async function api(server: Running, path: string, credential: string, body: object): Promise<Record<string, unknown>> {
+  const answer = await fetch(`http://127.0.0.1:${server.process.port}${path}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${credential}`, "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`bench: POST ${path} answers ${answer.status}`);
+  return asRecord(await answer.json());
+}
+
+async function objectRequests(server: Running): Promise<number> {
+  return (await counts(server)).requests;
+}
+
+/** As the objects counted: requests into rooms and the config object, and messages into rooms. */
+async function counts(server: Running): Promise<{ requests: number; messages: number }> {
+  const raw = asRecord(await (await fetch(`http://127.0.0.1:${server.process.port}/bench/counts`)).json());
+  const of = (name: string): number => asNumber(raw[name]) ?? Number.NaN;
+  return { requests: of("roomRequests") + of("configRequests"), messages: of("roomMessages") };
+}
