@@ -15,6 +15,11 @@ export function jsonAnswer(body: unknown, status = 200, headers: Readonly<Record
   });
 }
 
+/** A JSON answer for the server's own pages only: without CORS, other pages cannot read it. */
+export function ownJsonAnswer(body: unknown, status = 200): Response {
+  return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" } });
+}
+
 /** `{"error": ...}` with a status. */
 export function errorAnswer(status: number, error: string, headers: Readonly<Record<string, string>> = {}): Response {
   return jsonAnswer({ error }, status, headers);

@@ -5,7 +5,7 @@ export { VaultSyncServer } from "./room-object.ts";
 export { ServerConfig } from "./config-object.ts";
 
 export default {
-  fetch(request, env) {
-    return handleRequest(request, env);
+  fetch(request, env, ctx) {
+    return handleRequest(request, env, ctx);
   },
 } satisfies ExportedHandler<Env>;

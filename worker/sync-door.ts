@@ -2,10 +2,16 @@
 
 import { type CloseCode, STOCK_REFUSALS, VAULT_REFUSALS } from "../src/protocol/close-codes.ts";
 import { refusalFrames } from "../src/protocol/custom.ts";
-import { type Admission, checkClientSchema, checkCredential, doorCredential } from "./admission.ts";
+import { type Access, checkTicket, checkToken } from "./access/check.ts";
+import { checkClientSchema, doorCredential, type Refusal } from "./admission.ts";
 import { errorAnswer, textAnswer } from "./answers.ts";
-import { connectUrl, decodeRoomId, type Door } from "./doors.ts";
+import { connectUrl, decodeRoomId, type Door, type Entry } from "./doors.ts";
 import type { Env } from "./env.ts";
+import { gateConnect, noteAuthFailure, type TooMany, tooManyAnswer } from "./limits/gate.ts";
+import { noteOf } from "./request-note.ts";
+
+/** In, out, or come back later. */
+type Admission = { readonly kind: "admitted"; readonly entry: Entry } | { readonly kind: "refused"; readonly refusal: Refusal } | { readonly kind: "later"; readonly tooMany: TooMany };
 
 /**
  * Answers a request whose path is a door.
@@ -15,32 +21,52 @@ import type { Env } from "./env.ts";
 export async function enterDoor(request: Request, env: Env, door: Door, rawId: string, query: URLSearchParams): Promise<Response> {
   const id = decodeRoomId(rawId);
   if (!id.ok) return errorAnswer(400, id.fault);
+  noteOf(request).vault = id.roomId;
 
   const upgrade = request.headers.get("Upgrade")?.toLowerCase() === "websocket";
-  const admission = await admit(request, env, door, query);
-  if (!admission.ok) return upgrade ? refuseSocket(request, door, admission) : errorAnswer(VAULT_REFUSALS[admission.code].status, admission.code);
+  const admission = await admit(request, env, door, query, id.roomId, upgrade);
+  if (admission.kind === "later") return upgrade ? closeSocket(request, admission.tooMany.close, []) : tooManyAnswer(admission.tooMany);
+  if (admission.kind === "refused") {
+    return upgrade ? refuseSocket(request, door, admission.refusal) : errorAnswer(VAULT_REFUSALS[admission.refusal.code].status, admission.refusal.code);
+  }
   if (!upgrade) return door === "vault" ? textAnswer("Not implemented", 404) : errorAnswer(426, "upgrade required", { Upgrade: "websocket" });
 
   const room = env.YAOS_SYNC.get(env.YAOS_SYNC.idFromName(id.roomId));
-  const answer = await room.fetch(connectUrl(door, id.roomId, query), { headers: { Upgrade: "websocket" } });
+  const answer = await room.fetch(connectUrl(door, id.roomId, query, admission.entry), { headers: { Upgrade: "websocket" } });
   if (answer.webSocket === null) return answer;
   return socketAnswer(request, answer.webSocket);
 }
 
-async function admit(request: Request, env: Env, door: Door, query: URLSearchParams): Promise<Admission> {
-  const credential = await checkCredential(doorCredential(request.headers, query), env.SYNC_TOKEN);
-  return credential.ok ? checkClientSchema(query, door === "vault") : credential;
+/** The credential first, then its connects, then the schema. What others get wrong is counted apart and never refuses a valid credential. */
+async function admit(request: Request, env: Env, door: Door, query: URLSearchParams, vault: string, upgrade: boolean): Promise<Admission> {
+  const access = await checkAccess(request, env, query, vault);
+  if (!access.ok) {
+    const tooMany = access.code === "unauthorized" ? await noteAuthFailure(env, request) : null;
+    return tooMany === null ? { kind: "refused", refusal: access } : { kind: "later", tooMany };
+  }
+  const schema = checkClientSchema(query, door === "vault");
+  if (!schema.ok) return { kind: "refused", refusal: schema };
+  const tooMany = upgrade ? gateConnect(access.holder.by) : null;
+  return tooMany === null ? { kind: "admitted", entry: { ...access.holder, schema: schema.version } } : { kind: "later", tooMany };
+}
+
+/** A ticket parameter, even an empty one, is all that counts; else the token, unless the owner wants tickets only (compat sheet, 3.1). */
+function checkAccess(request: Request, env: Env, query: URLSearchParams, vault: string): Promise<Access> {
+  const ticket = query.get("ticket");
+  if (ticket !== null) return checkTicket(env, request, ticket, vault);
+  return checkToken(env, request, env.YAOS_DISABLE_LEGACY_WS_TOKEN ? null : doorCredential(request.headers, query), vault);
 }
 
 /** At the YAOS door two text frames and 1008 (compat sheet, 3.1); at the stock doors a 44xx close alone, since text kills y-websocket (update laws, W3). */
-function refuseSocket(request: Request, door: Door, refusal: Admission & { ok: false }): Response {
+function refuseSocket(request: Request, door: Door, refusal: Refusal): Response {
+  if (door !== "vault") return closeSocket(request, STOCK_REFUSALS[refusal.code], []);
+  return closeSocket(request, VAULT_REFUSALS[refusal.code].close, refusalFrames(refusal.code, refusal.schema));
+}
+
+function closeSocket(request: Request, close: CloseCode, frames: readonly string[]): Response {
   const { 0: client, 1: server } = new WebSocketPair();
   server.accept();
-  let close: CloseCode = STOCK_REFUSALS[refusal.code];
-  if (door === "vault") {
-    for (const frame of refusalFrames(refusal.code, refusal.schema)) server.send(frame);
-    close = VAULT_REFUSALS[refusal.code].close;
-  }
+  for (const frame of frames) server.send(frame);
   server.close(close.code, close.reason);
   return socketAnswer(request, client);
 }

@@ -69,7 +69,7 @@ export async function verifyTicket(ticket: string, key: string, vaultId: string,
 function readPayload(bytes: Uint8Array, vaultId: string, nowMs: number): { readonly device: string | null } | null {
   let payload: unknown;
   try {
-    payload = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    payload = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch {
     return null;
   }

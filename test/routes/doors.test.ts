@@ -36,9 +36,18 @@ test("ids are decoded once and have limits", () => {
 test("text goes to the YAOS door, and elsewhere only to clients that say _pk", () => {
   const none = new URLSearchParams();
   const pk = new URLSearchParams("_pk=abc");
-  expect(connectUrl("vault", "a/b c", none)).toBe("https://internal/__yaos/connect?door=vault&text=1&room=a%2Fb%20c");
-  expect(connectUrl("sync", "r", none)).toContain("text=0");
-  expect(connectUrl("sync", "r", pk)).toContain("text=1");
-  expect(connectUrl("parties", "r", none)).toContain("text=0");
-  expect(connectUrl("parties", "r", pk)).toContain("text=1");
+  const entry = { by: "owner", mode: "rw", epoch: 0, schema: null } as const;
+  const url = (door: Parameters<typeof connectUrl>[0], query: URLSearchParams): string => connectUrl(door, "a/b c", query, entry);
+  expect(url("vault", none)).toBe("https://internal/__yaos/connect?door=vault&text=1&room=a%2Fb%20c&by=owner&mode=rw&epoch=0&schema=&sl=1");
+  expect(url("sync", none)).toContain("text=0");
+  expect(url("sync", pk)).toContain("text=1");
+  expect(url("parties", none)).toContain("text=0");
+  expect(url("parties", pk)).toContain("text=1");
+});
+
+test("the room hears who comes, how far, since when, and with which schema", () => {
+  const entry = { by: "Ab3_-6789012", mode: "ro", epoch: 4, schema: 2 } as const;
+  expect(connectUrl("sync", "r", new URLSearchParams("schemaVersion=2"), entry)).toBe(
+    "https://internal/__yaos/connect?door=sync&text=0&room=r&by=Ab3_-6789012&mode=ro&epoch=4&schema=2&sl=0",
+  );
 });

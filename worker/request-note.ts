@@ -1,0 +1,32 @@
+/** What is learned of a request on its way and ends in its log line. Never a token, never a whole vault id. */
+
+export interface RequestNote {
+  /** Route bucket: the pattern, not the path. */
+  route: string;
+  /** Whose credential it was, or `none`. */
+  auth: "none" | "owner" | "device" | "refused";
+  /** The first characters of the vault id. */
+  vault: string | null;
+  /** Keeps a promise alive that other requests may wait for, when this one's client leaves. */
+  keep: (promise: Promise<unknown>) => void;
+}
+
+const notes = new WeakMap<Request, RequestNote>();
+
+/** The note of a request, made at the first question. */
+export function noteOf(request: Request): RequestNote {
+  let note = notes.get(request);
+  if (note === undefined) {
+    note = { route: "none", auth: "none", vault: null, keep: () => undefined };
+    notes.set(request, note);
+  }
+  return note;
+}
+
+/** One line per request; of the 404s, which anybody can make as many as they like of, one in a hundred. */
+export function logRequest(request: Request, status: number, ms: number, random: () => number = Math.random): void {
+  if (status === 404 && random() >= 0.01) return;
+  const note = noteOf(request);
+  const vault = note.vault === null ? {} : { vault: note.vault.slice(0, 8) };
+  console.log(JSON.stringify({ event: "request.answered", route: note.route, method: request.method, status, ms, auth: note.auth, ...vault }));
+}
