@@ -6,7 +6,7 @@ export default defineConfig({
   plugins: [
     cloudflareTest({
       wrangler: { configPath: "./wrangler.toml" },
-      miniflare: { bindings: { SYNC_TOKEN: "test-token", YAOS_ENABLE_ADMIN_ROUTES: "1" } },
+      miniflare: { r2Buckets: ["TEST_BUCKET"], bindings: { SYNC_TOKEN: "test-token", YAOS_ENABLE_ADMIN_ROUTES: "1" } },
     }),
   ],
   test: { name: "worker", include: ["test/worker/**/*.test.ts"], testTimeout: 30_000 },
