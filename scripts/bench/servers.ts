@@ -97,6 +97,7 @@ export class MeasuredServer {
 export class Running {
   readonly kind: ServerKind;
   readonly process: WorkerdProcess;
+  #credential = TOKEN;
 
   constructor(kind: ServerKind, launched: WorkerdProcess) {
     this.kind = kind;
@@ -107,7 +108,26 @@ export class Running {
   url(room: string): string {
     const at = `ws://127.0.0.1:${this.process.port}`;
     const connection = Math.random().toString(36).slice(2, 12).padEnd(10, "0");
-    return this.kind === "ours" ? `${at}/vault/sync/${room}?token=${TOKEN}&_pk=${connection}&schemaVersion=2` : `${at}/room/${room}?_pk=${connection}`;
+    return this.kind === "ours" ? `${at}/vault/sync/${room}?token=${this.#credential}&_pk=${connection}&schemaVersion=2` : `${at}/room/${room}?_pk=${connection}`;
+  }
+
+  /** Ours only: clients come as a new device from now on, since connects are counted per credential and a bench makes many. */
+  async useNewDevice(): Promise<void> {
+    if (this.kind !== "ours") return;
+    const { credential } = await this.post("/api/devices", TOKEN, { name: "bench", vault: null, mode: "rw" });
+    if (typeof credential !== "string") throw new Error("bench: no credential for a device");
+    this.#credential = credential;
+  }
+
+  /** Ours only: one call of its HTTP API. @throws unless it answers 2xx. */
+  async post(path: string, credential: string, body: object): Promise<Record<string, unknown>> {
+    const answer = await fetch(`http://127.0.0.1:${this.process.port}${path}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${credential}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`bench: POST ${path} answers ${answer.status}`);
+    return asRecord(await answer.json());
   }
 
   async counters(room: string): Promise<RoomCounters> {

@@ -43,6 +43,7 @@ export const fanOutCase: BenchCase = {
 };
 
 async function deliveriesPerSecond(server: Running, room: string, readers: number, keystrokes: number): Promise<number> {
+  await server.useNewDevice();
   const writer = await joinSmall(server, room);
   const clients: BenchClient[] = [];
   for (let i = 0; i < readers; i++) clients.push(await joinSmall(server, room));

@@ -33,7 +33,8 @@ export const requestsCase: BenchCase = {
         return ((await objectRequests(server)) - before) / times;
       };
       const owner = server.url("requests");
-      const device = await deviceUrl(server, owner);
+      await server.useNewDevice();
+      const device = server.url("requests");
       const wrong = new URL(owner);
       wrong.searchParams.set("token", "wrong");
 
@@ -64,33 +65,13 @@ async function perMessage(server: Running, url: string): Promise<number> {
   return (after.requests - before.requests + messages / MESSAGES_PER_REQUEST) / MESSAGES;
 }
 
-/** A door's URL with the credential of a device made for it. */
-async function deviceUrl(server: Running, ownerUrl: string): Promise<string> {
-  const answer = await api(server, "/api/devices", credentialOf(ownerUrl), { name: "bench", vault: null, mode: "rw" });
-  const url = new URL(ownerUrl);
-  url.searchParams.set("token", String(answer["credential"]));
-  return url.href;
-}
-
 /** The same door with a ticket for the credential in `url`. */
 async function ticketUrl(server: Running, url: string): Promise<string> {
-  const { ticket } = await api(server, "/vault/requests/auth/ticket", credentialOf(url), {});
+  const { ticket } = await server.post("/vault/requests/auth/ticket", new URL(url).searchParams.get("token") ?? "", {});
   const withTicket = new URL(url);
   withTicket.searchParams.delete("token");
   withTicket.searchParams.set("ticket", String(ticket));
   return withTicket.href;
-}
-
-const credentialOf = (url: string): string => new URL(url).searchParams.get("token") ?? "";
-
-async function api(server: Running, path: string, credential: string, body: object): Promise<Record<string, unknown>> {
-  const answer = await fetch(`http://127.0.0.1:${server.process.port}${path}`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${credential}`, "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  if (!answer.ok) throw new Error(`bench: POST ${path} answers ${answer.status}`);
-  return asRecord(await answer.json());
 }
 
 async function objectRequests(server: Running): Promise<number> {
