@@ -5,7 +5,7 @@ import { debugReport } from "../src/report/debug.ts";
 import { Room, type RoomHost, type WriteKind } from "../src/room/room.ts";
 import { SendBudget } from "../src/room/send-budget.ts";
 import type { Door } from "../src/room/session.ts";
-import { isBlobPath, roomBlobs } from "./attachments/room-blobs.ts";
+import { blobReport, isBlobPath, roomBlobs } from "./attachments/room-blobs.ts";
 import { consoleLog } from "./console-log.ts";
 import type { Env } from "./env.ts";
 import { foreignStorage } from "./foreign-storage.ts";
@@ -116,7 +116,7 @@ export class VaultSyncServer extends DurableObject<Env> {
     if (isBlobPath(url.pathname)) return roomBlobs(this.#sql).fetch(request, url);
     if (url.pathname === "/__yaos/connect") return this.#connect(request, url);
     if (url.pathname === "/__yaos/debug" && request.method === "GET") {
-      return json(debugReport(this.#opened, this.#name, this.#sql, Date.now()));
+      return json({ ...debugReport(this.#opened, this.#name, this.#sql, Date.now()), attachments: blobReport(this.env, this.#sql) });
     }
     if (url.pathname === "/__yaos/compact" && request.method === "POST") return json(await this.#compact());
     return json({ error: "not found" }, 404);
