@@ -5,7 +5,7 @@ import type { RawAnswer, RawRequest } from "./http-request.ts";
 const DOCUMENTED_FAILURES = new Set(["503 unclaimed", "503 attachments_unavailable", "503 snapshots_unavailable", "503 room unavailable", "507 quota exceeded"]);
 
 /** Said by the runtime itself, as plain text: what is no HTTP or WebSocket handshake, which the Worker cannot answer. */
-const BY_RUNTIME = /^(ERROR: |Bad Request|invalid URI|URI Too Long|Request Header Fields Too Large|$)/;
+const BY_RUNTIME = /^(ERROR: |Bad Request|invalid URI|URI Too Long|Request Header Fields Too Large|$)/i;
 
 /** A body up to this size is with the server before it can answer. */
 const BUFFERED_BYTES = 50_000;
