@@ -57,12 +57,12 @@ const PARAMETERS = ["token", "ticket", "schemaVersion", "schema", "_pk", "device
 /** Makes the requests of one seed. */
 export class HttpCases {
   readonly #seed: number;
-  readonly #token: string;
+  readonly #tokens: readonly string[];
 
-  /** @param token the owner's, which half of the requests present */
-  constructor(seed: number, token: string) {
+  /** @param tokens the owner's, of which half of the requests present one; where tokens can be replaced, requests replace one by another of these */
+  constructor(seed: number, tokens: readonly string[]) {
     this.#seed = seed;
-    this.#token = token;
+    this.#tokens = tokens;
   }
 
   /** The request number `index`, the same for the same seed. */
@@ -131,7 +131,7 @@ export class HttpCases {
     if (random.chance(0.5)) return "";
     if (random.chance(0.03)) return `?q=${"q".repeat(random.pick([16_000, 16_384, 20_000, 60_000]))}`;
     const pairs = Array.from({ length: random.int(0, 5) }, () => {
-      const value = random.pick([this.#token, this.#token, "wrong", "", "1", "2", "-1", "1e309", "NaN", "%zz", "%00", "a.b", "..", "yd1.abcdefghijkl.secret", "[]", "fuzz-vault-1", "x".repeat(2_000)]);
+      const value = random.pick([...this.#tokens, ...this.#tokens, "wrong", "", "1", "2", "-1", "1e309", "NaN", "%zz", "%00", "a.b", "..", "yd1.abcdefghijkl.secret", "[]", "fuzz-vault-1", "x".repeat(2_000)]);
       return `${random.pick(PARAMETERS)}=${value}`;
     });
     return `?${pairs.join(random.pick(["&", "&", "&", "&&", ";"]))}`;
@@ -161,14 +161,15 @@ export class HttpCases {
   }
 
   #authorization(random: Random): string {
-    if (random.chance(0.6)) return `Bearer ${this.#token}`;
+    const token = random.pick(this.#tokens);
+    if (random.chance(0.6)) return `Bearer ${token}`;
     return random.pick([
       "Bearer wrong",
       "Bearer ",
       "Bearer",
       "bearer x",
       "Basic eDp5",
-      `Bearer ${this.#token}, Bearer ${this.#token}`,
+      `Bearer ${token}, Bearer ${token}`,
       `Bearer yd1.abcdefghijkl.${"s".repeat(43)}`,
       "Bearer yd1..",
       `Bearer ${"t".repeat(10_000)}`,
@@ -190,7 +191,13 @@ export class HttpCases {
   }
 
   #object(random: Random): Record<string, unknown> {
-    return Object.fromEntries(Array.from({ length: random.int(0, 6) }, () => [random.pick(FIELDS), this.#value(random, 2)]));
+    return Object.fromEntries(
+      Array.from({ length: random.int(0, 6) }, () => {
+        const field = random.pick(FIELDS);
+        // Not any text will do as a token: one nobody presents would end what the run can reach.
+        return [field, field === "token" ? random.pick([...this.#tokens, null, 7, "short", [], "x".repeat(5_000)]) : this.#value(random, 2)];
+      }),
+    );
   }
 
   #value(random: Random, depth: number): unknown {
