@@ -70,11 +70,12 @@ export class HttpCases {
     const random = new Random(Math.imul(this.#seed, 1_000_003) + index);
     const [usual, path] = this.#route(random);
     const method = random.chance(0.75) ? usual : random.pick(METHODS);
+    const query = this.#query(random);
     const body = random.chance(method === "GET" ? 0.05 : 0.8) ? this.#body(random) : null;
     const roll = random.unit();
     return {
       method,
-      target: `${path}${this.#query(random)}`,
+      target: path + (path.includes("?") ? query.replace("?", "&") : query),
       headers: this.#headers(random, path),
       body,
       framing: body === null || roll < 0.6 ? "length" : roll < 0.9 ? "chunked" : "cut-off",

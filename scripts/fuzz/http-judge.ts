@@ -20,7 +20,8 @@ export function judge(request: RawRequest, answer: RawAnswer | null, secrets: re
   if (answer === null) return request.framing === "cut-off" || (request.body?.byteLength ?? 0) > BUFFERED_BYTES ? null : "no answer";
   const { status, headers, body } = answer;
   if (!(status >= 100 && status < 600)) return `answers ${status}`;
-  if (secrets.some((secret) => body.includes(secret))) return `answers ${status} with a secret`;
+  // What the URL itself has, as the name of a vault, may come back.
+  if (secrets.some((secret) => body.includes(secret) && !request.target.includes(secret))) return `answers ${status} with a secret`;
   if ([...headers.keys()].includes("x-injected")) return "a header was injected";
   if (status < 400 || request.method === "HEAD") return status < 500 ? null : `answers ${status}`;
   const error = errorOf(body);
