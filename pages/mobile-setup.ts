@@ -10,6 +10,7 @@ const FAULTS: Readonly<Record<SetupFault, string>> = {
 };
 
 readLink();
+byId("needs-script").hidden = true;
 // A second code scanned into the same tab changes the fragment only.
 window.addEventListener("hashchange", () => {
   if (window.location.hash !== "") readLink();

@@ -27,6 +27,7 @@ byId<HTMLFormElement>("claim-form").addEventListener("submit", (event) => {
   void submit();
 });
 button.disabled = false;
+byId("needs-script").hidden = true;
 
 /** The link a host prints carries the claim code, so that nobody has to type it. */
 function takeCodeFromLink(): void {

@@ -12,6 +12,7 @@ byId<HTMLFormElement>("device-form").addEventListener("submit", (event) => {
   void submit();
 });
 button.disabled = false;
+byId("needs-script").hidden = true;
 
 async function submit(): Promise<void> {
   const token = byId<HTMLInputElement>("device-token").value.trim();

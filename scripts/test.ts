@@ -1,5 +1,5 @@
 /**
- * `npm test`: runs the three suites one after the other (in Node, inside workerd, whole processes) and ends with the plain
+ * `npm test`: runs the four suites one after the other (in Node, inside workerd, whole processes, pages in a browser) and ends with the plain
  * line `N passed, N failed`. A suite without a single test, a file that does not load and an error outside any test count
  * as failures, so that nothing is green by not running. Skipped tests count as neither.
  */
@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const projectDir = join(import.meta.dirname, "..");
-const SUITES = ["vitest.config.ts", "vitest.worker.config.ts", "vitest.process.config.ts"] as const;
+const SUITES = ["vitest.config.ts", "vitest.worker.config.ts", "vitest.process.config.ts", "vitest.pages.config.ts"] as const;
 
 /** The part of vitest's JSON report we count. */
 interface Report {

@@ -27,7 +27,7 @@ export function mobilePage(): Page {
 <h1>No setup data</h1>
 <p id="fault" role="alert"></p>
 </section>
-${needsScript("The link is made by a script in your browser. Switch JavaScript on for this page.")}
+${needsScript("The link is made by a script in your browser, and that script does not run. Switch JavaScript on for this page.")}
 </main>`,
   };
 }

@@ -20,39 +20,44 @@ ${secret ? html`<button type="button" data-reveal="${id}" aria-pressed="false">S
 </div>`;
 }
 
-/** What a claimed server gives its owner: the token, the deep link and the QR code. @param heading what stands above the steps */
-export function handover(heading: Html): Html {
+/**
+ * What hands a setup over to devices: the deep link, the QR code, and what to enter by hand.
+ * @param heading stands above the steps
+ * @param keepToken the first step is to keep the token, which was made just now
+ */
+export function handover(heading: Html, keepToken: boolean): Html {
+  const tokenField = shownField("field-token", "Token", true);
   return html`<section class="card" id="done" tabindex="-1" hidden>
 ${heading}
-<div class="step"><div class="number" aria-hidden="true">1</div><div>
-<h2>Keep the token</h2>
-<p class="soft">Put it where you keep passwords. The server stores a hash of it only, so nobody can show it to you again.</p>
-${shownField("field-token", "Token", true)}
-</div></div>
-<div class="step"><div class="number" aria-hidden="true">2</div><div>
-<h2>Connect this device</h2>
+${
+  keepToken
+    ? html`<div class="step"><h2>Keep the token</h2>
+<p class="soft">Put it where you keep passwords. The server stores only a hash of it, so nobody can show it to you again.</p>
+${tokenField}
+</div>`
+    : ""
+}
+<div class="step"><h2>Connect this device</h2>
 <p class="soft">Obsidian must have the YAOS plugin, and the vault you want to sync must be open.</p>
 <p><a class="button main" id="open-obsidian" href="#">Open Obsidian</a></p>
-</div></div>
-<div class="step"><div class="number" aria-hidden="true">3</div><div>
-<h2>Connect a phone</h2>
+</div>
+<div class="step"><h2>Connect a phone</h2>
 <p class="soft">Scan this with its camera. The code holds the token: show it to nobody else.</p>
-<p class="note" id="loopback-note" hidden>This page was opened under an address that only this machine has. For a phone, open the page under the address the phone reaches the server by.</p>
+<p class="note" id="loopback-note" hidden>This page was opened under an address that only this machine has. For a phone, open the page under the address by which the phone reaches the server.</p>
 <div id="qr"></div>
-</div></div>
-<div class="step"><div class="number" aria-hidden="true">4</div><div>
-<details>
-<summary>Or enter it by hand</summary>
+</div>
+<details class="by-hand">
+<summary>Enter it by hand instead</summary>
 <div>
 ${shownField("field-host", "Server address")}
+${keepToken ? "" : tokenField}
 ${shownField("field-vault", "Vault id")}
 </div>
 </details>
-</div></div>
 </section>`;
 }
 
-/** Shown where scripts are off. */
+/** Shown until the page's script runs and hides it: scripts may be off, and a script may also fail. */
 export function needsScript(why: string): Html {
-  return html`<noscript><p class="note bad">${why}</p></noscript>`;
+  return html`<p class="note bad" id="needs-script">${why}</p>`;
 }

@@ -24,9 +24,9 @@ ${claimCodeNeeded ? codeField : ""}
 <button class="main" id="claim-button" type="submit" disabled>Claim this server</button>
 <p class="note bad" id="problem" role="alert" hidden></p>
 </form>
-${needsScript("The token is made by a script in your browser. Switch JavaScript on for this page.")}
+${needsScript("The token is made by a script in your browser, and that script does not run. Switch JavaScript on for this page.")}
 </section>
-${handover(html`<h1>The server is yours</h1><p>Now connect your devices. <strong>This page shows the token once</strong>; when you leave it, it is gone.</p>`)}
+${handover(html`<h1>The server is yours</h1><p>Now connect your devices. <strong>This page shows the token once</strong>; when you leave it, it is gone.</p>`, true)}
 </main>`,
   };
 }

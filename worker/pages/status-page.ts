@@ -27,7 +27,7 @@ export function statusPage(facts: StatusFacts): Page {
 <dl>
 <dt>Version</dt><dd>${facts.serverVersion}</dd>
 <dt>Access</dt><dd>${facts.authMode === "claim" ? "claimed; the token was made when that happened" : html`the token is the setting <code>SYNC_TOKEN</code>`}</dd>
-<dt>Attachments</dt><dd>${facts.attachments ? "stored" : "off: notes sync, images and other files do not"}</dd>
+<dt>Attachments</dt><dd>${facts.attachments ? "on: images and other files sync too" : "off: notes sync, images and other files do not"}</dd>
 </dl>
 </section>
 <section class="card" id="device" tabindex="-1">
@@ -40,9 +40,9 @@ export function statusPage(facts: StatusFacts): Page {
 <button class="main" id="device-button" type="submit" disabled>Make the link</button>
 <p class="note bad" id="problem" role="alert" hidden></p>
 </form>
-${needsScript("The link is made by a script in your browser. Switch JavaScript on for this page.")}
+${needsScript("The link is made by a script in your browser, and that script does not run. Switch JavaScript on for this page.")}
 </section>
-${handover(html`<h1>Connect another device</h1>`)}
+${handover(html`<h1>Connect another device</h1>`, false)}
 </main>
 ${repository === null ? "" : html`<p class="foot"><a href="https://github.com/${repository}" rel="noreferrer">Source and updates</a></p>`}`,
   };
