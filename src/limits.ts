@@ -81,8 +81,8 @@ export const LIMITS = {
   maxSummaryVaultBytes: 16 * MIB,
   /** Pause before a step of compaction: it belongs to the alarm, not to somebody's edit. */
   compactionDelayMs: 1_000,
-  /** A client that needs what the room has lost waits this long for itself or another to bring it back, then is closed, retryable. */
-  healingWaitMs: 10_000,
+  /** A client that is refused for now, or needs what the room has lost, is told so at once and closed after this: it would be back at once, and meanwhile somebody may help. */
+  refusalHoldMs: 10_000,
   /** Largest attachment, bytes: what existing plugins are told and skip above (compat sheet, 2.4). */
   maxBlobUploadBytes: 10 * MIB,
   /** Attachments kept in a room's own database, bytes in all; `YAOS_BLOB_QUOTA_BYTES` sets another. An account without R2 has 5 GB for all its objects. */
@@ -95,6 +95,20 @@ export const LIMITS = {
   blobStallMs: 60_000,
   /** Hashes looked at in one `blobs/exists` (compat sheet, 2.5). */
   maxExistsHashes: 50,
+  /** Bytes per second of one session, before they are parsed, and how much may come at once: two whole frames, as an answer to our question after weeks offline is one. */
+  maxSessionBytesPerSecond: 4 * MIB,
+  maxSessionBurstBytes: 64 * MIB,
+  /** Frames per second of one session, and how many may come at once: a client that was offline for weeks sends each of its edits. */
+  maxSessionFramesPerSecond: 2_000,
+  maxSessionBurstFrames: 20_000,
+  /** Pause between two notices to a read-only session that its edits are not taken. */
+  readOnlyNoticeMs: 1_000,
+  /** Runs of the path that decides the room's schema version: one per plugin start, some 20 bytes each. Above, the older half is dropped. */
+  maxSchemaPathRuns: 1_024,
+  /** Sets of the schema version kept because what they follow has not come. */
+  maxSchemaOrphans: 256,
+  /** Structs of one update, or one chunk, looked at more closely as possible sets of the schema version; a chunk cannot hold more. */
+  maxSchemaCandidates: 200_000,
   /** Checkpoint failures in a row that open the circuit breaker. */
   checkpointBreakerFailures: 3,
   /** JSON request body, bytes. The largest honest one names 50 attachments, 4 KiB. */

@@ -1,14 +1,17 @@
 /** The Durable Object of one room: hands platform events to the core and nothing else. */
 import { DurableObject } from "cloudflare:workers";
 import { crc32 } from "node:zlib";
+import { LIMITS } from "../src/limits.ts";
 import { debugReport } from "../src/report/debug.ts";
-import { Room, type RoomHost, type WriteKind } from "../src/room/room.ts";
+import { type ConnectOptions, Room, type RoomHost, type WriteKind } from "../src/room/room.ts";
 import { SendBudget } from "../src/room/send-budget.ts";
-import type { Door } from "../src/room/session.ts";
+import { type AccessMode, type Door, OWNER_ACCESS } from "../src/room/session.ts";
+import { callConfig } from "./access/config-calls.ts";
 import { blobReport, isBlobPath, roomBlobs } from "./attachments/room-blobs.ts";
 import { consoleLog } from "./console-log.ts";
 import type { Env } from "./env.ts";
 import { foreignStorage } from "./foreign-storage.ts";
+import { readJsonBody } from "./json-body.ts";
 import { SocketPeer } from "./socket.ts";
 import { DurableSql } from "./sql.ts";
 
@@ -24,7 +27,8 @@ const sendBudget = new SendBudget();
 const DOORS: ReadonlySet<string> = new Set<Door>(["vault", "sync", "parties"]);
 
 export class VaultSyncServer extends DurableObject<Env> {
-  readonly #sql: DurableSql;
+  /** A new one after an erasure: whoever remembers what was stored remembers it by this. */
+  #sql: DurableSql;
   readonly #peers = new WeakMap<WebSocket, SocketPeer>();
   #room: Room | null = null;
 
@@ -99,6 +103,24 @@ export class VaultSyncServer extends DurableObject<Env> {
       },
       sendBudget,
       foreignStorage: () => foreignStorage(ctx.storage),
+      keys: {
+        get: (key) => ctx.storage.kv.get(key),
+        put: (key, value) => {
+          // Billed as a row.
+          this.#sql.rowsWritten += 1;
+          ctx.storage.kv.put(key, value);
+        },
+        deleteAll: () => {
+          for (const key of [...ctx.storage.kv.list()].map(([name]) => name)) ctx.storage.kv.delete(key);
+        },
+      },
+      register: (answered) => {
+        const registered = callConfig(this.env, "POST", "/__yaos/rooms", { vaultId: this.#name });
+        void registered.then(
+          ({ status, body }) => answered(status === 200 && typeof body["ownerEpoch"] === "number" ? body["ownerEpoch"] : null),
+          () => answered(null),
+        );
+      },
     };
   }
 
@@ -118,8 +140,49 @@ export class VaultSyncServer extends DurableObject<Env> {
     if (url.pathname === "/__yaos/debug" && request.method === "GET") {
       return json({ ...debugReport(this.#opened, this.#name, this.#sql, Date.now()), attachments: blobReport(this.env, this.#sql) });
     }
-    if (url.pathname === "/__yaos/compact" && request.method === "POST") return json(await this.#compact());
+    if (url.pathname === "/__yaos/meta" && request.method === "GET") return json({ roomId: this.#name, meta: this.#opened.schema.roomMeta });
+    if (request.method !== "POST") return json({ error: "not found" }, 404);
+    if (url.pathname === "/__yaos/compact") return json(await this.#compact());
+    if (url.pathname === "/__yaos/revoke") return this.#revoke(request);
+    if (url.pathname === "/__yaos/erase") return this.#erase();
+    if (url.pathname === "/__yaos/unerase") return this.#unerase();
     return json({ error: "not found" }, 404);
+  }
+
+  /** `{by, below}`; answered with how many sessions ended. */
+  async #revoke(request: Request): Promise<Response> {
+    const body = await readJsonBody(request, LIMITS.maxJsonBodyBytes);
+    if (!body.ok) return json({ error: body.error }, body.status);
+    const { by, below } = body.value;
+    if (typeof by !== "string" || by === "" || typeof below !== "number" || !Number.isSafeInteger(below)) return json({ error: "invalid revocation" }, 400);
+    const closed = this.#opened.revoke(by, below);
+    // Once it is on disk: whoever is told believes that it lasts.
+    await this.ctx.storage.sync();
+    return json({ closed });
+  }
+
+  async #erase(): Promise<Response> {
+    const erasedAtMs = this.#opened.erase();
+    this.#startOver();
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.sync();
+    return json({ erased: true, erasedAt: new Date(erasedAtMs).toISOString() });
+  }
+
+  async #unerase(): Promise<Response> {
+    const wasErased = this.#opened.unerase();
+    if (wasErased) this.#startOver();
+    await this.ctx.storage.sync();
+    return json({ erased: false, wasErased });
+  }
+
+  /** What was stored is gone: nothing in memory may go on from it. */
+  #startOver(): void {
+    this.#room = null;
+    this.#sql = new DurableSql(this.ctx.storage);
+    const id = this.ctx.id.toString();
+    unconfirmedWrites.delete(id);
+    checkpointFailures.delete(id);
   }
 
   #connect(request: Request, url: URL): Response {
@@ -128,7 +191,7 @@ export class VaultSyncServer extends DurableObject<Env> {
     const { 0: client, 1: server } = new WebSocketPair();
     const room = this.#opened;
     this.ctx.acceptWebSocket(server);
-    room.connect(this.#peer(server), { door: door as Door, text: url.searchParams.get("text") === "1" });
+    room.connect(this.#peer(server), { door: door as Door, text: url.searchParams.get("text") === "1", ...entryOf(url.searchParams) });
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -173,6 +236,17 @@ export class VaultSyncServer extends DurableObject<Env> {
   override alarm(): void {
     this.#opened.onAlarm();
   }
+}
+
+/** Who enters, as the Worker found out. A Worker of before says nothing of it: then it is the owner, whose schema is not looked at. */
+function entryOf(query: URLSearchParams): Pick<ConnectOptions, "access" | "schema"> {
+  const mode: AccessMode = query.get("mode") === "ro" ? "ro" : "rw";
+  const epoch = Number(query.get("epoch") ?? 0);
+  const schema = query.get("schema") ?? "";
+  return {
+    access: { by: query.get("by") ?? OWNER_ACCESS.by, mode, accessEpoch: Number.isSafeInteger(epoch) ? epoch : 0 },
+    schema: schema === "" ? null : Number(schema),
+  };
 }
 
 function json(body: unknown, status = 200): Response {

@@ -27,6 +27,10 @@ export const CLOSE = {
   badCredential: { code: 4401, reason: "unauthorized", retry: false },
   /** Stock doors: no credential exists on this server yet, so none can be right. */
   unclaimed: { code: 4401, reason: "server unclaimed", retry: false },
+  /** The credential was revoked or re-keyed. On every door: a device that is refused here is refused with a plain close, and must not come back by itself. */
+  accessRevoked: { code: 4403, reason: "access revoked", retry: false },
+  /** The owner erased the vault. What a device still has of it must not bring it back. */
+  vaultErased: { code: 4404, reason: "vault erased", retry: false },
   /** Over a limit of size, count or depth. The client would send the same again. The reason is the refusal's own code. */
   tooLarge: { code: 4413, reason: "over a limit", retry: false },
   /** An update that a stock document would choke on. The client holds it and would send it again. The reason is the refusal's own code. */
@@ -49,6 +53,8 @@ export const CLOSE = {
   tooManyConnects: { code: 4509, reason: "too many connects", retry: true },
   /** Too many wrong credentials came from this address within a minute. The right one is let in at any time. */
   tooManyFailures: { code: 4509, reason: "too many wrong credentials", retry: true },
+  /** More bytes or frames a second than a session may send. What was taken stays; the rest comes with the next sync. */
+  tooFast: { code: 4508, reason: "too fast", retry: true },
   /** What this client lacks lies in a damaged part of the vault, until a client that has it comes by. Nobody is served around a hole. */
   damaged: { code: 4510, reason: "vault damaged, waiting for a client that has the missing part", retry: true },
 } as const satisfies Record<string, CloseCode>;

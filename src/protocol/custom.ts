@@ -42,6 +42,14 @@ export function degradedFrame(reason: string | null): string {
   return PREFIX + JSON.stringify({ type: "yaos/degraded", reason });
 }
 
+/** Why the edits of a read-only session are not taken. */
+export const READ_ONLY_REASON = "read-only credential";
+
+/** Says that an edit was not taken, and that this will go on; not fatal. */
+export function readOnlyFrame(): string {
+  return PREFIX + JSON.stringify({ type: "yaos/read-only", reason: READ_ONLY_REASON });
+}
+
 /** More facts for `update_required`: why, and both versions when known. */
 export type SchemaMismatch = {
   readonly reason: "invalid_client_schema" | "client_schema_older_than_room";

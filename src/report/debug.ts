@@ -14,7 +14,15 @@ import { summarizeVault } from "./vault-summary.ts";
 export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number): Record<string, unknown> {
   const { store, window, stats, health, keeper, counters } = room;
   const readable = health.kind !== "unreadable";
-  const { summary, reason } = readable ? summarizeVault(store, window) : { summary: null, reason: health.reason };
+  const { unsaved } = room;
+  const isDamaged = store.lost.length > 0 || store.lostUnknown;
+  const { summary, reason } = !readable
+    ? { summary: null, reason: health.reason }
+    : isDamaged
+      ? { summary: null, reason: "part of the vault is damaged" }
+      : room.isStaging
+        ? { summary: null, reason: "a large delta is being stored" }
+        : summarizeVault(store, window);
   const sessions = [...room.sessions];
   const durableVector = encodeStateVector(store.clocks.vector);
   const holes = store.clocks.holes();
@@ -24,7 +32,7 @@ export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number)
     recent: stats.recent.map((entry) => ({ ts: iso(entry.atMs), event: entry.event, roomId, detail: entry.detail })),
     svEcho: stats.receipts,
     persistence: {
-      status: health.kind === "healthy" ? "healthy" : "degraded",
+      status: health.kind === "healthy" && !isDamaged ? "healthy" : "degraded",
       lastSaveStartedAt: iso(stats.lastSaveStartedAtMs),
       lastSaveSucceededAt: iso(stats.lastSaveSucceededAtMs),
       lastSaveFailedAt: iso(stats.lastSaveFailedAtMs),
@@ -32,14 +40,14 @@ export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number)
       successfulSaveCount: stats.commits.count,
       failedSaveCount: stats.commits.failed,
       consecutiveSaveFailures: stats.commits.failedInARow,
-      queuedSaveCount: window.isEmpty ? 0 : 1,
+      queuedSaveCount: (window.isEmpty ? 0 : 1) + (room.isStaging ? 1 : 0),
       checkpointFallbackCount: stats.oversized,
-      pendingPersistence: !window.isEmpty || health.kind !== "healthy",
+      pendingPersistence: unsaved.sinceMs !== null || health.kind !== "healthy",
       lastDeltaBytes: stats.commits.lastBytes,
-      journalEntryCount: store.journal.length,
-      journalBytes: store.journalBytes,
-      lastPersistedStateVectorHash: hexPrefix(durableVector),
-      loadedStateVectorHash: hexPrefix(durableVector),
+      journalEntryCount: readable ? store.journal.length : null,
+      journalBytes: readable ? store.journalBytes : null,
+      lastPersistedStateVectorHash: readable ? hexPrefix(durableVector) : null,
+      loadedStateVectorHash: readable ? hexPrefix(durableVector) : null,
       lastCompactionAt: iso(keeper.lastAtMs),
       lastCompactionReason: keeper.lastReason,
       lastCompactionError: keeper.lastError,
@@ -48,8 +56,9 @@ export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number)
     documentSummary: summary,
     documentSummaryReason: reason,
     storage: {
-      mode: store.isFresh ? "fresh" : "sql",
-      migrationStatus: store.isFresh ? "not_started" : "already_sql",
+      // "foreign": data of an older server that this version does not take over.
+      mode: !store.isFresh ? "sql" : readable ? "fresh" : "foreign",
+      migrationStatus: !store.isFresh ? "already_sql" : "not_started",
       migrationAt: null,
       migrationDurationMs: null,
       coldLoadDurationMs: stats.openedInMs,
@@ -99,7 +108,15 @@ export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number)
       socketErrors: stats.socketErrors,
       presence: room.presence.summary,
     },
-    commitBuffer: { bytes: window.byteLength, ageMs: window.isEmpty ? 0 : nowMs - window.openedAtMs, updates: window.updates.length },
+    access: {
+      owner: sessions.filter((session) => session.by === "owner").length,
+      devices: sessions.filter((session) => session.by !== "owner").length,
+      readOnly: sessions.filter((session) => session.mode === "ro").length,
+      registered: readable && room.isRegistered,
+    },
+    schema: readable ? room.schema.summary : null,
+    erasedAt: iso(room.erasedAtMs),
+    commitBuffer: { bytes: unsaved.byteLength, ageMs: unsaved.sinceMs === null ? 0 : nowMs - unsaved.sinceMs, updates: unsaved.updates },
     receipts: { ...stats.receipts, waitingSessions: sessions.filter((session) => session.durable < session.received).length },
     frames: { ...counters, deliveries: room.relays.deliveries, relayFrames: room.relays.frames },
     refusals: stats.refusals,

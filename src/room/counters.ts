@@ -9,12 +9,14 @@ export interface Counters {
   framesAwareness: number;
   framesIgnored: number;
   framesRefused: number;
+  /** Changes of a read-only session: not taken. */
+  framesReadOnly: number;
   /** Changes that arrived while storage was degraded and the window was full. */
   framesTurnedAway: number;
 }
 
 /** The one outcome every frame has. */
-export type FrameOutcome = "relayed" | "covered" | "held" | "served" | "awareness" | "ignored" | "refused" | "turnedAway";
+export type FrameOutcome = "relayed" | "covered" | "held" | "served" | "awareness" | "ignored" | "refused" | "readOnly" | "turnedAway";
 
 export const OUTCOME_COUNTER: Record<FrameOutcome, Exclude<keyof Counters, "framesReceived">> = {
   relayed: "framesRelayed",
@@ -24,6 +26,7 @@ export const OUTCOME_COUNTER: Record<FrameOutcome, Exclude<keyof Counters, "fram
   awareness: "framesAwareness",
   ignored: "framesIgnored",
   refused: "framesRefused",
+  readOnly: "framesReadOnly",
   turnedAway: "framesTurnedAway",
 };
 
@@ -37,6 +40,7 @@ export function newCounters(): Counters {
     framesAwareness: 0,
     framesIgnored: 0,
     framesRefused: 0,
+    framesReadOnly: 0,
     framesTurnedAway: 0,
   };
 }

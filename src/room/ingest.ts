@@ -4,18 +4,21 @@
  */
 import { LIMITS } from "../limits.ts";
 import { type DeleteSet, DeleteSetBuilder, clientHash, subtract } from "../update/delete-set.ts";
-import { type ClientRange, splitNews, withDeletes } from "../update/news.ts";
+import { type ClientRange, type News, splitNews, withDeletes } from "../update/news.ts";
 import { PendingFullError } from "../protocol/refused.ts";
 import { UpdateRefusedError } from "../update/refused.ts";
 import { ClockIndex } from "../storage/clock-index.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
 import type { CommitWindow } from "./commit-window.ts";
+import type { Knows, SchemaWatch } from "./schema-watch.ts";
 
 /** One piece of news, ready to relay and to store as it is. */
 export interface Piece {
   readonly update: Uint8Array;
   readonly ranges: readonly ClientRange[];
   readonly deletes: DeleteSet;
+  /** It waited behind a gap: whoever sent it, everybody live lacks it, the sender of the update that closed the gap included. */
+  readonly wasHeld: boolean;
 }
 
 /** What an update brought. `pieces` is empty and `held` null when everything was covered. */
@@ -45,10 +48,14 @@ export class Ingest {
   #heldBytes = 0;
   /** Held structs of the open window: they have no row yet. */
   #unstored: Uint8Array[] = [];
+  readonly #schema: { readonly watch: SchemaWatch | null } | null;
+  readonly #knows: Knows = (client, clock) => this.#known.has(client, clock, clock + 1);
 
-  constructor(store: VaultStore, window: CommitWindow) {
+  /** @param schema sees every struct that is news, once */
+  constructor(store: VaultStore, window: CommitWindow, schema: { readonly watch: SchemaWatch | null } | null = null) {
     this.#store = store;
     this.#window = window;
+    this.#schema = schema;
     this.#known = store.clocks.clone();
     for (const range of window.ranges) this.#known.add(range.client, range.from, range.to);
     for (const held of store.held) this.#rememberHeld(held.update);
@@ -76,23 +83,46 @@ export class Ingest {
    * @throws {DamagedRowError} when stored deletions must be read and cannot be.
    */
   take(update: Uint8Array, isAnswer: boolean): Ingested {
-    const news = splitNews(update, this.#known.end);
-    const held = news.held.every((range) => this.#heldClocks.has(range.client, range.from, range.to)) ? null : news.heldUpdate;
-    if (held !== null && this.#heldBytes + held.byteLength > LIMITS.maxPendingBytes) throw new PendingFullError(this.#heldBytes, held.byteLength);
+    const watch = this.#schema?.watch ?? null;
+    const news = this.#split(update, watch);
+    const held = this.#newHeld(news);
+    if (held !== null && (this.#heldBytes + held.byteLength > LIMITS.maxPendingBytes || this.#waiting.size >= LIMITS.maxPendingUpdates)) {
+      throw new PendingFullError(this.#heldBytes, held.byteLength);
+    }
     const deletes = this.#newDeletes(news.deletes, isAnswer);
-    this.#checkUnknownDeletes(deletes);
+    this.#checkUnknownDeletes(deletes, news);
+    this.#checkClients(news);
     const pieces: Piece[] = [];
     if (news.ready.length > 0 || !deletes.isEmpty) {
       const whole = news.wholeIsReady && deletes === news.deletes;
-      pieces.push({ update: whole ? update : withDeletes(news.readyUpdate, deletes), ranges: news.ready, deletes });
+      pieces.push({ update: whole ? update : withDeletes(news.readyUpdate, deletes), ranges: news.ready, deletes, wasHeld: false });
       for (const range of news.ready) this.#known.add(range.client, range.from, range.to);
+      watch?.take(this.#knows);
+      watch?.deleted(deletes);
     }
-    const released = news.ready.length > 0 ? this.#releaseHeld(pieces) : [];
+    const released = news.ready.length > 0 ? this.#releaseHeld(pieces, watch) : [];
     if (held !== null) {
       this.#rememberHeld(held);
       this.#unstored.push(held);
     }
     return { pieces, held, released, overlaps: news.overlaps };
+  }
+
+  /** Whether `take` would bring anything. Takes nothing. @throws {UpdateRefusedError}, {DamagedRowError} as `take` */
+  bringsNews(update: Uint8Array, isAnswer: boolean): boolean {
+    const news = splitNews(update, this.#known.end);
+    return news.ready.length > 0 || this.#newHeld(news) !== null || !this.#newDeletes(news.deletes, isAnswer).isEmpty;
+  }
+
+  #split(update: Uint8Array, watch: SchemaWatch | null): News {
+    if (watch === null) return splitNews(update, this.#known.end);
+    watch.begin(this.#knows);
+    return splitNews(update, this.#known.end, (view, bytes, from) => watch.look(view, bytes, from));
+  }
+
+  /** The structs behind a gap, unless all of them are held already. */
+  #newHeld(news: News): Uint8Array | null {
+    return news.held.every((range) => this.#heldClocks.has(range.client, range.from, range.to)) ? null : news.heldUpdate;
   }
 
   /** A window was written: its held structs are rows now. Those that came since are in the open window. */
@@ -101,14 +131,25 @@ export class Ingest {
   }
 
   /** Deletions of clocks that nobody has yet are kept, as documents keep them, but not without end (update laws, T13). @throws {UpdateRefusedError} */
-  #checkUnknownDeletes(deletes: DeleteSet): void {
+  #checkUnknownDeletes(deletes: DeleteSet, news: News): void {
+    // An import brings the structs with their deletions.
+    const ends = new Map<number, number>();
+    for (const range of [...news.ready, ...news.held]) ends.set(range.client, Math.max(ends.get(range.client) ?? 0, range.to));
     let unknown = 0;
     for (const client of deletes.clients()) {
       const ranges = deletes.ranges(client)!;
-      const end = this.#known.end(client);
+      const end = Math.max(this.#known.end(client), ends.get(client) ?? 0);
       for (let at = ranges.length - 2; at >= 0 && ranges[at]! > end; at -= 2) unknown += 1;
     }
     if (unknown > LIMITS.maxUnknownDeleteRanges) throw new UpdateRefusedError("too-many-ranges", 0);
+  }
+
+  /** A room with more clients than a message may name could not be asked for any more. @throws {UpdateRefusedError} */
+  #checkClients(news: News): void {
+    const { vector } = this.#known;
+    if (vector.size + news.ready.length <= LIMITS.maxClientsPerMessage) return;
+    const added = news.ready.filter((range) => !vector.has(range.client)).length;
+    if (vector.size + added > LIMITS.maxClientsPerMessage) throw new UpdateRefusedError("too-many-clients", 0);
   }
 
   /** Which of these deletions the room does not have yet; `deletes` itself when that is all of them. */
@@ -129,7 +170,7 @@ export class Ingest {
   }
 
   /** Places held structs whose gap has closed, in order of arrival, again and again while one lets the next in. */
-  #releaseHeld(pieces: Piece[]): number[] {
+  #releaseHeld(pieces: Piece[], watch: SchemaWatch | null): number[] {
     const rows: number[] = [];
     for (let progress = true; progress; ) {
       progress = false;
@@ -138,14 +179,20 @@ export class Ingest {
         ...this.#unstored.map((update) => ({ row: null, update })),
       ];
       for (const held of waiting) {
-        const ranges = this.#waiting.get(held.update);
+        let ranges = this.#waiting.get(held.update);
+        if (ranges === undefined && held.row !== null) {
+          // Stored, and unknown here: it is read again rather than thought placed.
+          this.#rememberHeld(held.update);
+          ranges = this.#waiting.get(held.update);
+        }
         // All behind their gaps still: not worth reading again, it may be megabytes.
         if (ranges?.every((range) => range.from > this.#known.end(range.client)) === true) continue;
         if (ranges !== undefined) {
-          const news = splitNews(held.update, this.#known.end);
+          const news = this.#split(held.update, watch);
           if (news.ready.length > 0) {
-            pieces.push({ update: withDeletes(news.readyUpdate, news.deletes), ranges: news.ready, deletes: news.deletes });
+            pieces.push({ update: withDeletes(news.readyUpdate, news.deletes), ranges: news.ready, deletes: news.deletes, wasHeld: true });
             for (const range of news.ready) this.#known.add(range.client, range.from, range.to);
+            watch?.take(this.#knows);
             progress = true;
           }
           // Placed in part: what still waits stays in its row, and the placed part is known from now on.

@@ -7,24 +7,29 @@
  */
 import { LIMITS } from "../limits.ts";
 import type { Alarm, Checksum, Clock, Log, Peer, Sql, Timers } from "../ports.ts";
-import { CLOSE, type CloseCode, closeFor } from "../protocol/close-codes.ts";
-import { degradedFrame, receiptFrame } from "../protocol/custom.ts";
+import { CLOSE, type CloseCode, STOCK_REFUSALS, VAULT_REFUSALS, type VaultRefusal, closeFor } from "../protocol/close-codes.ts";
+import { READ_ONLY_REASON, type SchemaMismatch, degradedFrame, readOnlyFrame, receiptFrame, refusalFrames } from "../protocol/custom.ts";
 import { type InboundFrame, parseFrame, permissionDeniedFrame, queryAwarenessFrame, syncStep1Frame, syncStep2Frame } from "../protocol/frames.ts";
 import { decodeStateVector, encodeStateVector } from "../update/state-vector.ts";
 import { DamagedRowError } from "../storage/damage.ts";
+import type { RoomKeys } from "../storage/room-meta.ts";
 import { SchemaTooNewError } from "../storage/schema.ts";
+import { eraseEverything, liftTombstone, readTombstone } from "../storage/tombstone.ts";
 import { type StepReport, VaultStore } from "../storage/vault-store.ts";
 import { release } from "../release.ts";
+import { AccessBook } from "./access-book.ts";
 import { CheckpointKeeper } from "./checkpoint-keeper.ts";
-import { CommitWindow } from "./commit-window.ts";
+import { type ClosedWindow, CommitWindow } from "./commit-window.ts";
 import { type FrameOutcome, OUTCOME_COUNTER, newCounters } from "./counters.ts";
 import { type Health, retryPauseMs } from "./health.ts";
 import { Ingest, type Ingested } from "./ingest.ts";
 import { PresenceDesk } from "./presence-desk.ts";
 import { RelayDesk } from "./relay-desk.ts";
+import { SchemaVersion } from "./schema-version.ts";
 import type { SendBudget } from "./send-budget.ts";
 import { type ServeStep, nextServeStep } from "./serve.ts";
-import { type Door, Session } from "./session.ts";
+import { type Door, OWNER_ACCESS, Session, type SessionAccess } from "./session.ts";
+import { SessionRate } from "./session-rate.ts";
 import { Stats } from "./stats.ts";
 
 /** What a write under way belongs to. */
@@ -59,12 +64,19 @@ export interface RoomHost {
   readonly sendBudget: SendBudget;
   /** Storage of an older server that this version does not take over yet, or null. Reads only. */
   foreignStorage(): string | null;
+  readonly keys: RoomKeys;
+  /** Tells the install that this room exists, without waiting; `answered` gets the owner's epoch in a turn of its own, or null when it failed. */
+  register(answered: (ownerEpoch: number | null) => void): void;
 }
 
 export interface ConnectOptions {
   readonly door: Door;
   /** Whether text frames may be sent (update laws, W3). */
   readonly text: boolean;
+  /** The owner, when left out. */
+  readonly access?: SessionAccess;
+  /** The client's schema version; null when it named none, and then it is not looked at. */
+  readonly schema?: number | null;
 }
 
 /** Uncommitted bytes kept while storage fails; above, writers are turned away with a retryable code. */
@@ -83,6 +95,13 @@ export class Room {
   readonly #presence: PresenceDesk;
   readonly #relays: RelayDesk;
   readonly #keeper: CheckpointKeeper;
+  readonly #access: AccessBook;
+  readonly #schema: SchemaVersion;
+  #isRegistering = false;
+  /** The vault was erased and this is its tombstone, epoch milliseconds. */
+  #erasedAtMs: number | null = null;
+  /** What was stored is gone, or came anew: this instance does nothing any more. */
+  #isOver = false;
   readonly counters = newCounters();
   readonly stats: Stats;
   #ingest: Ingest;
@@ -92,6 +111,7 @@ export class Room {
   #lastCommitMs = 0;
   /** A large delta is being staged: nothing else may be committed until it is published. */
   #staging = false;
+  #staged: ClosedWindow | null = null;
   /** Gives up the staging under way and puts its edits back into the window. */
   #abandonStaging: (() => void) | null = null;
   #receiptVector: Uint8Array | null = null;
@@ -106,7 +126,9 @@ export class Room {
     this.#presence = new PresenceDesk(() => this.#sessions.values());
     this.#relays = new RelayDesk(host, () => this.#sessions.values());
     this.#keeper = new CheckpointKeeper(this.#store, host, this.stats, (error) => this.#setAside([error]));
-    this.#ingest = new Ingest(this.#store, this.#window);
+    this.#access = new AccessBook(host.sql, this.#store);
+    this.#schema = new SchemaVersion(host, this.#store, this.#window);
+    this.#ingest = new Ingest(this.#store, this.#window, this.#schema);
     this.stats.onError = (atMs, event, detail) => this.#keepError(atMs, event, detail);
     this.#open();
     for (const peer of host.peers()) {
@@ -115,7 +137,10 @@ export class Room {
       this.#sessions.set(peer, session);
       this.#presence.restore(session);
       // Taking an edit now would write over what cannot be read.
-      if (this.#health.kind === "unreadable") session.close(CLOSE.degraded.code, CLOSE.degraded.reason);
+      if (this.#health.kind === "unreadable") this.#end(session, CLOSE.degraded);
+      else if (this.#erasedAtMs !== null) this.#end(session, CLOSE.vaultErased);
+      // It was closed before the sleep and has not answered that yet.
+      else if (this.#isRevoked(session)) this.#end(session, CLOSE.accessRevoked);
     }
   }
 
@@ -125,6 +150,23 @@ export class Room {
 
   get window(): CommitWindow {
     return this.#window;
+  }
+
+  /** A large delta is on its way into chunks. */
+  get isStaging(): boolean {
+    return this.#staging;
+  }
+
+  /** What was relayed and is not on disk: the open window and a large delta being staged. */
+  get unsaved(): { byteLength: number; updates: number; sinceMs: number | null } {
+    const staged = this.#staged;
+    const window = this.#window;
+    const bytes = staged === null ? 0 : staged.batch.updates.reduce((sum, update) => sum + update.byteLength, 0);
+    return {
+      byteLength: window.byteLength + bytes,
+      updates: window.updates.length + (staged?.batch.updates.length ?? 0),
+      sinceMs: staged?.openedAtMs ?? (window.isEmpty ? null : window.openedAtMs),
+    };
   }
 
   get health(): Health {
@@ -147,6 +189,19 @@ export class Room {
     return this.#relays;
   }
 
+  get schema(): SchemaVersion {
+    return this.#schema;
+  }
+
+  /** When the vault was erased, epoch milliseconds; null while it stands. */
+  get erasedAtMs(): number | null {
+    return this.#erasedAtMs;
+  }
+
+  get isRegistered(): boolean {
+    return this.#access.isRegistered;
+  }
+
   get sendBudget(): SendBudget {
     return this.#host.sendBudget;
   }
@@ -161,9 +216,10 @@ export class Room {
     const startedMs = clock.nowMs();
     try {
       const { gaps, damaged } = this.#store.open();
+      this.#erasedAtMs = this.#store.isFresh ? readTombstone(this.#host.sql) : null;
       const foreign = this.#store.isFresh ? this.#host.foreignStorage() : null;
       if (foreign !== null) this.#health = { kind: "unreadable", reason: `storage of an older server: ${foreign}`, sinceMs: startedMs };
-      this.#ingest = new Ingest(this.#store, this.#window);
+      this.#ingest = new Ingest(this.#store, this.#window, this.#schema);
       for (const seq of gaps) this.stats.error(startedMs, "journal.gap", `row ${seq} is missing`);
       if (gaps.length > 0) log.event("error", "journal.gap", { rows: gaps.length });
       if (gaps.length > 0 || damaged.length > 0) this.#setAside(damaged);
@@ -189,6 +245,7 @@ export class Room {
     if (atMs - this.#errorKeptAtMs < ERROR_PAUSE_MS) return;
     this.#errorKeptAtMs = atMs;
     this.#host.timers.after(0, () => {
+      if (this.#isOver) return;
       const rowsBefore = this.#host.sql.rowsWritten;
       try {
         this.#store.recordError(atMs, event, detail);
@@ -203,6 +260,11 @@ export class Room {
   connect(peer: Peer, options: ConnectOptions): void {
     const { clock, log } = this.#host;
     const nowMs = clock.nowMs();
+    const access = options.access ?? OWNER_ACCESS;
+    if (this.#erasedAtMs !== null) {
+      this.#refuse(peer, CLOSE.vaultErased, options.text, CLOSE.vaultErased.reason);
+      return;
+    }
     if (this.#health.kind === "unreadable") {
       this.#refuse(peer, CLOSE.degraded, options.text, this.#health.reason);
       return;
@@ -211,9 +273,29 @@ export class Room {
       this.#refuse(peer, CLOSE.busy, options.text, "too many sessions");
       return;
     }
-    const session = Session.open(peer, { id: clock.randomId(), door: options.door, text: options.text, epoch: clock.randomId(), sentAtMs: nowMs });
+    if (access.accessEpoch < this.#access.below(access.by)) {
+      this.#turnAway(peer, options.door, "unauthorized");
+      return;
+    }
+    const clientSchemaVersion = options.schema ?? null;
+    const roomSchemaVersion = clientSchemaVersion === null ? null : this.#schema.current(this.#staging);
+    if (clientSchemaVersion !== null && roomSchemaVersion !== null && clientSchemaVersion < roomSchemaVersion) {
+      this.#turnAway(peer, options.door, "update_required", { reason: "client_schema_older_than_room", clientSchemaVersion, roomSchemaVersion });
+      return;
+    }
+    const session = Session.open(peer, {
+      id: clock.randomId(),
+      door: options.door,
+      text: options.text,
+      epoch: clock.randomId(),
+      sentAtMs: nowMs,
+      by: access.by,
+      mode: access.mode,
+      accessEpoch: access.accessEpoch,
+    });
     this.#sessions.set(peer, session);
     this.stats.connects += 1;
+    this.#register();
     log.event("info", "session.opened", { door: options.door, sessions: this.#sessions.size });
     session.send(syncStep1Frame(encodeStateVector(this.#ingest.known.vector)), nowMs);
     this.#presence.greet(session, nowMs);
@@ -225,7 +307,87 @@ export class Room {
     this.stats.refusedConnects += 1;
     this.#host.log.event("warn", "session.refused", { code: close.code, reason });
     peer.send(text ? degradedFrame(reason) : permissionDeniedFrame(reason));
+    // Said at once, closed later: a provider that counts every open as a success would be back ten times a second.
+    this.#host.timers.after(close.retry ? LIMITS.refusalHoldMs : 0, () => peer.close(close.code, close.reason));
+  }
+
+  /** Ends a session from our side. Nothing more of it is read, also after a sleep, and its presence goes now: a client need never answer the close. */
+  #end(session: Session, close: CloseCode): void {
+    session.close(close.code, close.reason);
+    this.disconnect(session.peer);
+  }
+
+  /** As the Worker refuses at this door: text frames and 1008 at the YAOS door (compat sheet, 3.1), else a 44xx close alone. */
+  #turnAway(peer: Peer, door: Door, code: VaultRefusal, schema?: SchemaMismatch): void {
+    this.stats.refusedConnects += 1;
+    this.#host.log.event("warn", "session.refused", { code, door });
+    if (door === "vault") for (const frame of refusalFrames(code, schema)) peer.send(frame);
+    const stock = code === "unauthorized" ? CLOSE.accessRevoked : STOCK_REFUSALS[code];
+    const close = door === "vault" ? VAULT_REFUSALS[code].close : stock;
     peer.close(close.code, close.reason);
+  }
+
+  /** Once per room, after its first accepted connect, so that revocations and rotations find it. */
+  #register(): void {
+    if (this.#isRegistering || this.#access.isRegistered) return;
+    this.#isRegistering = true;
+    this.#host.register((ownerEpoch) => {
+      this.#isRegistering = false;
+      if (ownerEpoch === null || this.#isOver) return;
+      const rowsBefore = this.#host.sql.rowsWritten;
+      try {
+        this.#access.registered();
+        // A rotation of before could not be told to a room nobody knew.
+        if (ownerEpoch > this.#access.below(OWNER_ACCESS.by)) this.revoke(OWNER_ACCESS.by, ownerEpoch);
+      } catch (error) {
+        this.stats.error(this.#host.clock.nowMs(), "register.failed", String(error));
+      }
+      this.stats.rowsWrittenBy.maintenance += this.#host.sql.rowsWritten - rowsBefore;
+    });
+  }
+
+  #isRevoked(session: Session): boolean {
+    return session.accessEpoch < this.#access.below(session.by);
+  }
+
+  /** Ends every session of a credential that was admitted below epoch `below`, and refuses such from now on. Returns how many it ended. @throws what the engine throws */
+  revoke(by: string, below: number): number {
+    this.#access.revoke(by, below, this.#health.kind !== "unreadable" && this.#erasedAtMs === null);
+    let closed = 0;
+    for (const session of [...this.#sessions.values()]) {
+      if (!this.#isRevoked(session)) continue;
+      if (!session.closing) closed += 1;
+      this.#end(session, CLOSE.accessRevoked);
+    }
+    this.#host.log.event("warn", "access.revoked", { owner: by === OWNER_ACCESS.by, closed });
+    return closed;
+  }
+
+  /**
+   * Removes everything stored of the vault and leaves a tombstone; ends all sessions. This instance is over: the host makes a new one for whatever comes next.
+   * Returns when the vault was erased, epoch milliseconds. @throws what the engine throws; then nothing was removed
+   */
+  erase(): number {
+    const erasedAtMs = eraseEverything(this.#host.sql, this.#host.keys, this.#host.clock.nowMs());
+    this.#isOver = true;
+    this.#cancelCommit?.();
+    this.#abandonStaging = null;
+    this.#keeper.abandon();
+    for (const session of [...this.#sessions.values()]) {
+      this.#end(session, CLOSE.vaultErased);
+    }
+    this.#host.log.event("warn", "vault.erased", {});
+    return erasedAtMs;
+  }
+
+  /** Lets an erased vault begin anew, empty. Returns whether it was erased. This instance is over, as after `erase`. */
+  unerase(): boolean {
+    const isLifted = liftTombstone(this.#host.sql);
+    if (isLifted) {
+      this.#isOver = true;
+      this.#host.log.event("warn", "vault.unerased", {});
+    }
+    return isLifted;
   }
 
   /** A frame arrived. Never throws: a bad frame costs its sender the session and nobody else anything. */
@@ -234,12 +396,30 @@ export class Room {
     this.counters.framesReceived += 1;
     let outcome: FrameOutcome = "ignored";
     try {
-      if (session !== undefined && !session.closing && typeof data !== "string") outcome = this.#handle(session, parseFrame(data));
+      if (session !== undefined && !session.closing) {
+        if (!this.#isPaced(session, typeof data === "string" ? data.length : data.byteLength)) outcome = "refused";
+        else if (typeof data !== "string") outcome = this.#handle(session, parseFrame(data));
+      }
     } catch (error) {
       outcome = "refused";
       this.#closeFor(session!, error);
     }
     this.counters[OUTCOME_COUNTER[outcome]] += 1;
+  }
+
+  /** Ends a session that sends too fast. Nothing of the frame is looked at. */
+  #isPaced(session: Session, byteLength: number): boolean {
+    const nowMs = this.#host.clock.nowMs();
+    session.rate ??= new SessionRate(nowMs);
+    if (session.rate.takes(byteLength, nowMs)) return true;
+    this.#countRefusal(CLOSE.tooFast.reason);
+    this.#host.log.event("warn", "session.rejected", { code: CLOSE.tooFast.code, reason: CLOSE.tooFast.reason, detail: "" });
+    this.#end(session, CLOSE.tooFast);
+    return false;
+  }
+
+  #countRefusal(reason: string): void {
+    this.stats.refusals[reason] = (this.stats.refusals[reason] ?? 0) + 1;
   }
 
   #handle(session: Session, frame: InboundFrame): FrameOutcome {
@@ -266,9 +446,9 @@ export class Room {
     const close = closeFor(error);
     const detail = error instanceof Error ? error.message : String(error);
     if (close.code === CLOSE.internal.code) this.stats.error(nowMs, "session.failed", detail);
-    this.stats.refusals[close.reason] = (this.stats.refusals[close.reason] ?? 0) + 1;
+    this.#countRefusal(close.reason);
     this.#host.log.event(close.code === CLOSE.internal.code ? "error" : "warn", "session.rejected", { code: close.code, reason: close.reason, detail: detail.slice(0, 200) });
-    session.close(close.code, close.reason);
+    this.#end(session, close);
   }
 
   #answer(session: Session, stateVector: Uint8Array): void {
@@ -415,8 +595,8 @@ export class Room {
     this.#tellDegraded(session, CLOSE.damaged.reason);
     session.send(syncStep1Frame(encodeStateVector(this.#ingest.known.vector)), nowMs);
     this.#host.log.event("warn", "session.parked", { door: session.door });
-    this.#host.timers.after(LIMITS.healingWaitMs, () => {
-      if (session.parked !== null && !session.closing) session.close(CLOSE.damaged.code, CLOSE.damaged.reason);
+    this.#host.timers.after(LIMITS.refusalHoldMs, () => {
+      if (session.parked !== null && !session.closing) this.#end(session, CLOSE.damaged);
     });
   }
 
@@ -427,11 +607,6 @@ export class Room {
       if (vector === null || session.closing || this.#needsLost(vector)) continue;
       this.#serveOrPark(session, vector);
     }
-  }
-
-  #anybodyLive(): boolean {
-    for (const session of this.#sessions.values()) if (session.live && !session.closing) return true;
-    return false;
   }
 
   /** Says so once everything that was lost is durable again. */
@@ -445,6 +620,7 @@ export class Room {
 
   /** Takes damaged rows out of use, keeps their bytes, and asks everybody for what was in them. Never throws. */
   #setAside(damaged: readonly DamagedRowError[]): void {
+    const rowsBefore = this.#host.sql.rowsWritten;
     const nowMs = this.#host.clock.nowMs();
     const { log } = this.#host;
     for (const error of damaged) {
@@ -460,12 +636,13 @@ export class Room {
       this.#health = { kind: "unreadable", reason: `damage that could not be set aside: ${error instanceof Error ? error.message : String(error)}`, sinceMs: nowMs };
       this.stats.error(nowMs, "room.unreadable", this.#health.reason);
       log.event("error", "room.unreadable", { reason: this.#health.reason });
-      for (const session of this.#sessions.values()) session.close(CLOSE.degraded.code, CLOSE.degraded.reason);
+      for (const session of this.#sessions.values()) this.#end(session, CLOSE.degraded);
       return;
     }
+    this.stats.rowsWrittenBy.maintenance += this.#host.sql.rowsWritten - rowsBefore;
     this.#damageOpen = true;
     this.#receiptVector = null;
-    this.#ingest = new Ingest(this.#store, this.#window);
+    this.#ingest = new Ingest(this.#store, this.#window, this.#schema);
     const step1 = syncStep1Frame(encodeStateVector(this.#ingest.known.vector));
     for (const session of this.#sessions.values()) session.send(step1, nowMs);
   }
@@ -477,9 +654,13 @@ export class Room {
 
   #takeUpdate(session: Session, update: Uint8Array, isAnswer: boolean): FrameOutcome {
     const nowMs = this.#host.clock.nowMs();
+    if (session.mode === "ro" && this.#bringsNews(update)) {
+      this.#refuseEdit(session, nowMs);
+      return "readOnly";
+    }
     if (this.#health.kind === "unproven" && this.#window.byteLength + update.byteLength > MAX_UNPROVEN_BYTES) {
-      this.stats.refusals["storage degraded"] = (this.stats.refusals["storage degraded"] ?? 0) + 1;
-      session.close(CLOSE.degraded.code, CLOSE.degraded.reason);
+      this.#countRefusal(CLOSE.degraded.reason);
+      this.#end(session, CLOSE.degraded);
       return "turnedAway";
     }
     // A big update is not copied once per reader: they are caught up from here, one after another (update laws, C11).
@@ -502,11 +683,9 @@ export class Room {
       session.send(syncStep1Frame(encodeStateVector(this.#ingest.known.vector)), nowMs);
     }
     // Who has had every relay has every deletion too; its answer brings them all.
-    if (isAnswer && session.live && this.#store.lostUnknown) this.#store.unknownHealed();
+    if (isAnswer && session.live && session.mode === "rw" && this.#store.lostUnknown) this.#store.unknownHealed();
     if (this.#damageOpen) this.#revisitParked();
     if (this.#window.isEmpty) this.#noticeHealing();
-    // It has answered and still needs what is lost. Somebody else who is connected may bring it; else there is nothing to wait for.
-    if (isAnswer && session.parked !== null && !this.#anybodyLive()) session.close(CLOSE.damaged.code, CLOSE.damaged.reason);
     const isNews = taken.pieces.length > 0 || taken.held !== null;
     if (!isNews && this.#window.isEmpty && !this.#staging && this.#health.kind === "healthy" && !this.#store.wantsCommit) {
       session.durable = session.received;
@@ -519,6 +698,36 @@ export class Room {
     this.#scheduleCommit(nowMs);
     if (taken.held !== null && taken.pieces.length === 0) return "held";
     return isNews ? "relayed" : "covered";
+  }
+
+  /** @throws {UpdateRefusedError} */
+  #bringsNews(update: Uint8Array): boolean {
+    try {
+      // As an answer, so that deletions are compared with what is stored, however few.
+      return this.#ingest.bringsNews(update, true);
+    } catch (error) {
+      if (!(error instanceof DamagedRowError)) throw error;
+      this.#setAside([error]);
+      return this.#ingest.bringsNews(update, true);
+    }
+  }
+
+  /** A read-only session sent an edit: it is not taken, the session hears so now and then, and goes on. The frame counts as dealt with. */
+  #refuseEdit(session: Session, nowMs: number): void {
+    session.received += 1;
+    if (nowMs - session.readOnlyNoticeAtMs >= LIMITS.readOnlyNoticeMs) {
+      session.readOnlyNoticeAtMs = nowMs;
+      session.send(session.text ? readOnlyFrame() : permissionDeniedFrame(READ_ONLY_REASON), nowMs);
+    }
+    if (session.durable < session.received - 1) {
+      // A frame before it repeated something that is not durable yet.
+      this.#window.wait(session);
+      this.#scheduleCommit(nowMs);
+      return;
+    }
+    session.durable = session.received;
+    session.save();
+    if (this.#health.kind === "healthy") this.#sendReceipt(session, "covered");
   }
 
   /** @throws {UpdateRefusedError} */
@@ -570,7 +779,7 @@ export class Room {
 
   /** Writes the open window. Runs in a turn of its own; never throws. */
   commitNow(): void {
-    if (this.#keeper.busyWith === "checkpoint") return;
+    if (this.#isOver || this.#keeper.busyWith === "checkpoint") return;
     const { clock } = this.#host;
     const startedMs = clock.nowMs();
     this.#lastCommitMs = startedMs;
@@ -583,6 +792,7 @@ export class Room {
     }
     const rowsBefore = this.#host.sql.rowsWritten;
     this.#host.writeNote.begin("commit");
+    this.stats.lastSaveStartedAtMs = startedMs;
     try {
       if (!this.#store.fits(batch)) {
         if (this.#keeper.busyWith !== null) {
@@ -591,7 +801,6 @@ export class Room {
           this.#window.reopen(closed);
           return;
         }
-        this.stats.oversized += 1;
         this.#stage(closed);
         return;
       }
@@ -602,12 +811,24 @@ export class Room {
       this.#commitFailed(closed, error);
       return;
     }
+    this.#keepFacts(startedMs);
     this.stats.rowsWrittenBy.commit += this.#host.sql.rowsWritten - rowsBefore;
     this.#committed(closed, clock.nowMs() - startedMs);
     if (this.#store.wantsCheckpoint && !this.#keeper.isOpen) this.#host.timers.after(0, () => this.#checkpoint());
   }
 
-  #committed(closed: ReturnType<CommitWindow["close"]>, durationMs: number, checkpointDone = false): void {
+  /** What else changed with the edits of this commit: in its turn, so that both are durable or neither. */
+  #keepFacts(nowMs: number): void {
+    try {
+      this.#schema.committed(nowMs);
+      this.#access.committed();
+    } catch (error) {
+      // The edits stand; what is missing is found out again.
+      this.stats.error(nowMs, "facts.failed", String(error));
+    }
+  }
+
+  #committed(closed: ClosedWindow, durationMs: number, checkpointDone = false): void {
     const nowMs = this.#host.clock.nowMs();
     this.#host.writeNote.end(checkpointDone);
     this.#receiptVector = null;
@@ -636,14 +857,14 @@ export class Room {
     }
   }
 
-  #commitFailed(closed: ReturnType<CommitWindow["close"]>, error: unknown): void {
+  #commitFailed(closed: ClosedWindow, error: unknown, isOversized = false): void {
     const nowMs = this.#host.clock.nowMs();
     this.#host.writeNote.end(false);
     this.#window.reopen(closed);
     const attempts = this.#health.kind === "unproven" ? this.#health.attempts + 1 : 0;
     const reason = "a commit failed";
     this.#health = { kind: "unproven", reason, sinceMs: this.#health.kind === "unproven" ? this.#health.sinceMs : nowMs, attempts };
-    this.stats.commitFailed(nowMs, error);
+    this.stats.commitFailed(nowMs, error, isOversized);
     this.#host.log.event("error", "commit.failed", { attempts, error: String(error).slice(0, 200) });
     if (attempts === 0) for (const session of this.#sessions.values()) this.#tellDegraded(session, reason);
     this.#scheduleCommit(nowMs);
@@ -654,18 +875,20 @@ export class Room {
   }
 
   /** An oversized window goes into chunks, after the journal before it, over as many turns as it takes. */
-  #stage(closed: ReturnType<CommitWindow["close"]>): void {
+  #stage(closed: ClosedWindow): void {
     const startedMs = this.#host.clock.nowMs();
     const rowsBefore = this.#host.sql.rowsWritten;
     const steps = this.#store.checkpoint(closed.batch, startedMs);
     const release = this.#keeper.claim();
     const end = (): void => {
       this.#staging = false;
+      this.#staged = null;
       this.#abandonStaging = null;
       release();
     };
     let isAbandoned = false;
     this.#staging = true;
+    this.#staged = closed;
     this.#abandonStaging = () => {
       isAbandoned = true;
       end();
@@ -674,7 +897,7 @@ export class Room {
       this.#scheduleCommit(this.#host.clock.nowMs());
     };
     const step = (): void => {
-      if (isAbandoned) return;
+      if (isAbandoned || this.#isOver) return;
       try {
         const turnMs = this.#host.clock.nowMs();
         const next = steps.next();
@@ -684,13 +907,15 @@ export class Room {
           return;
         }
         end();
+        this.#keepFacts(this.#host.clock.nowMs());
         this.stats.rowsWrittenBy.checkpoint += this.#host.sql.rowsWritten - rowsBefore;
+        this.stats.oversized += 1;
         this.#keeper.succeeded(next.value, "oversized_delta", this.#host.clock.nowMs() - startedMs);
         this.#planCompaction();
         this.#committed(closed, this.#host.clock.nowMs() - startedMs, true);
       } catch (error) {
         end();
-        this.#commitFailed(closed, error);
+        this.#commitFailed(closed, error, true);
       }
       this.#afterWork();
     };
@@ -706,6 +931,7 @@ export class Room {
   /** Goes on with `steps`, one in each turn, beginning with this one. */
   #takeTurns<Result>(steps: Generator<null, Result>, done: (result: Result) => void): void {
     const step = (): void => {
+      if (this.#isOver) return;
       const next = steps.next();
       if (next.done === true) done(next.value);
       else this.#host.timers.after(0, step);
@@ -714,7 +940,7 @@ export class Room {
   }
 
   #checkpoint(): void {
-    if (this.#keeper.busyWith !== null || !this.#store.wantsCheckpoint || this.#keeper.isOpen) return;
+    if (this.#isOver || this.#keeper.busyWith !== null || !this.#store.wantsCheckpoint || this.#keeper.isOpen) return;
     const reason = this.#store.journal.length >= LIMITS.checkpointJournalRows ? "entry_count_exceeded" : "byte_size_exceeded";
     this.#takeTurns(this.#keeper.checkpoint(reason), () => {
       this.#planCompaction();
@@ -729,7 +955,7 @@ export class Room {
 
   /** The object's alarm: one step of compaction, and another alarm while there is more. */
   onAlarm(): void {
-    if (this.#health.kind !== "healthy") return;
+    if (this.#isOver || this.#health.kind !== "healthy") return;
     if (this.#keeper.busyWith !== null) {
       this.#planCompaction();
       return;
@@ -745,6 +971,7 @@ export class Room {
   /** An admin asks: a checkpoint of everything, then one pass of compaction, with pauses. Closes the circuit breaker. @throws {Error} with what failed. */
   *compact(): Generator<null, { checkpoint: StepReport; compaction: StepReport }> {
     if (this.#health.kind === "unreadable") throw new Error(`Cannot compact: ${this.#health.reason}`);
+    if (this.#isOver || this.#erasedAtMs !== null) throw new Error("Cannot compact: the vault was erased");
     while (this.#keeper.busyWith !== null) yield null;
     this.commitNow();
     try {

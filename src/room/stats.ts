@@ -71,15 +71,16 @@ export class Stats {
     commits.longestMs = Math.max(commits.longestMs, durationMs);
     commits.lastLagMs = lagMs;
     commits.longestLagMs = Math.max(commits.longestLagMs, lagMs);
-    this.lastSaveStartedAtMs = atMs - durationMs;
     this.lastSaveSucceededAtMs = atMs;
   }
 
-  commitFailed(atMs: number, error: unknown): void {
+  /** @param isOversized it was on its way into chunks: said as older servers say it (compat sheet, 2.6) */
+  commitFailed(atMs: number, error: unknown, isOversized: boolean): void {
     this.commits.failed += 1;
     this.commits.failedInARow += 1;
     this.lastSaveFailedAtMs = atMs;
     this.lastSaveError = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    if (isOversized) this.lastSaveError += " (checkpoint fallback)";
     this.error(atMs, "commit.failed", this.lastSaveError);
   }
 

@@ -20,6 +20,14 @@ export class SchemaTooNewError extends Error {
   }
 }
 
+/** Our tables are there and do not say which schema they are: reading on would show an empty vault in place of one that cannot be read. */
+export class SchemaDamagedError extends Error {
+  readonly code = "schema-damaged";
+  constructor(what: string) {
+    super(`Cannot open room: ${what}`);
+  }
+}
+
 /** One step from a schema version to the next, run in one transaction with all steps before it. */
 export interface Migration {
   readonly to: number;
@@ -32,7 +40,8 @@ export const MIGRATIONS: readonly Migration[] = [
     to: 1,
     name: "rooms-as-journal-and-chunks",
     statements: [
-      // Key to value. `schema_version`, `min_safe_version`, and `proved_at_ms`; the runtime refuses PRAGMA user_version.
+      // Key to value. `schema_version`, `min_safe_version` (the runtime refuses PRAGMA user_version), `proved_at_ms`; `access:<credential>`: the epoch below which
+      // that credential no longer counts; `registered`: the install knows this room; `schema_path`: how the document's own schema version came about, as JSON.
       `CREATE TABLE room_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`,
       // One row per commit. `slot` counts from 1 since the last checkpoint and is overwritten after the next, because deletes are billed;
       // a row is live when seq = absorbed + slot. `sum` is the CRC-32 of `data`; `summary` carries its own. Summary before data: a wake reads
@@ -68,15 +77,28 @@ export function noteProof(sql: Sql, atMs: number): void {
   sql.exec(UPSERT_META, "proved_at_ms", String(atMs));
 }
 
-/** Whether this object has our tables, and at which version. Reads only. @throws {SchemaTooNewError} */
+/** Tables without which there is no room. */
+const CORE_TABLES = ["room_meta", "room_journal", "room_index", "room_chunk", "room_deletes"];
+
+/** Whether this object has our tables, and at which version. Reads only. @throws {SchemaTooNewError}, {SchemaDamagedError} */
 export function readSchemaVersion(sql: Sql): number {
-  const table = sql.exec(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'room_meta'`);
-  if (table.length === 0) return 0;
-  const meta = new Map<string, number>();
-  for (const row of sql.exec<{ key: string; value: string }>(`SELECT key, value FROM room_meta`)) meta.set(row.key, Number(row.value));
-  const minSafe = meta.get("min_safe_version") ?? 1;
+  const names = new Set(sql.exec<{ name: string }>(`SELECT name FROM sqlite_schema WHERE type = 'table'`).map((row) => row.name));
+  const found = CORE_TABLES.filter((name) => names.has(name));
+  if (found.length === 0) return 0;
+  const missing = CORE_TABLES.filter((name) => !names.has(name));
+  if (missing.length > 0) throw new SchemaDamagedError(`table ${missing.join(", ")} is missing`);
+  const meta = new Map<string, string>();
+  for (const row of sql.exec<{ key: string; value: string }>(`SELECT key, value FROM room_meta`)) meta.set(row.key, row.value);
+  const version = versionOf(meta, "schema_version");
+  const minSafe = versionOf(meta, "min_safe_version");
   if (minSafe > SCHEMA_VERSION) throw new SchemaTooNewError(minSafe);
-  return meta.get("schema_version") ?? 0;
+  return version;
+}
+
+function versionOf(meta: ReadonlyMap<string, string>, key: string): number {
+  const value = Number(meta.get(key));
+  if (!Number.isSafeInteger(value) || value < 1) throw new SchemaDamagedError(`${key} is unreadable`);
+  return value;
 }
 
 /** Runs the migrations that are missing, all in one transaction. Returns whether it wrote. @throws {SchemaTooNewError} */

@@ -297,10 +297,15 @@ export class VaultStore {
   /** Writes one row that means nothing else: durable when the turn is, so that a room learns whether it can write. @throws what the engine throws */
   prove(atMs: number): void {
     this.#sql.transaction(() => {
-      migrate(this.#sql);
+      this.#makeTables();
       noteProof(this.#sql, atMs);
     });
     this.#schemaReady = true;
+  }
+
+  /** Makes the tables of an object that has none, for a fact to be kept before there is any edit. @throws what the engine throws */
+  makeReady(): void {
+    this.#ensureTables();
   }
 
   /** Whether the journal is large enough to be moved into chunks. */

@@ -85,12 +85,18 @@ export class News {
 }
 
 /**
+ * Shown each ready struct in stream order, with its first clock that is news. It has seen a prefix when the reading throws.
+ */
+export type ReadyLook = (view: StructView, bytes: Uint8Array, from: number) => void;
+
+/**
  * Reads `bytes` strictly and sorts its structs into known, ready and held.
  * @param known end of the clocks known without a gap for a client, 0 for an unknown one; asked once per client section.
+ * @param look sees what is ready on the way, so that nobody has to read it again
  * @throws {UpdateRefusedError}
  */
-export function splitNews(bytes: Uint8Array, known: (client: number) => number): News {
-  const collector = new Collector(known);
+export function splitNews(bytes: Uint8Array, known: (client: number) => number, look: ReadyLook | null = null): News {
+  const collector = new Collector(known, bytes, look);
   const stats = readUpdate(bytes, collector);
   return new News(bytes, stats.structBytesEnd, collector);
 }
@@ -114,8 +120,13 @@ class Collector implements UpdateVisitor {
   /** Skips since the last held struct: they count only once another follows. */
   #openSkips = 0;
 
-  constructor(known: (client: number) => number) {
+  readonly #bytes: Uint8Array;
+  readonly #look: ReadyLook | null;
+
+  constructor(known: (client: number) => number, bytes: Uint8Array, look: ReadyLook | null) {
     this.#known = known;
+    this.#bytes = bytes;
+    this.#look = look;
   }
 
   section(client: number): void {
@@ -150,6 +161,7 @@ class Collector implements UpdateVisitor {
   }
 
   #take(view: StructView, end: number): void {
+    this.#look?.(view, this.#bytes, this.#end > view.clock ? this.#end : view.clock);
     const piece = this.#readyPiece;
     if (piece === null) {
       const { client, clock } = view;

@@ -21,6 +21,11 @@ export class TestRoom {
   readonly clients = new Map<FakePeer, DocClient>();
   readonly sendBudget = new SendBudget();
   foreign: string | null = null;
+  /** The object's key-value storage. */
+  readonly keys = new Map<string, unknown>();
+  /** What the install answers to a registration: the owner's epoch, or null for a failure. */
+  registers: number | null | "never" = "never";
+  registrations = 0;
   /** Times an instance died. */
   deaths = 0;
   #room: Room | null = null;
@@ -68,6 +73,16 @@ export class TestRoom {
       },
       sendBudget: this.sendBudget,
       foreignStorage: () => this.foreign,
+      keys: {
+        get: (key) => structuredClone(this.keys.get(key)),
+        put: (key, value) => void this.keys.set(key, structuredClone(value)),
+        deleteAll: () => this.keys.clear(),
+      },
+      register: (answered) => {
+        this.registrations += 1;
+        const answer = this.registers;
+        if (answer !== "never") this.timers.after(0, () => answered(answer));
+      },
     };
   }
 
@@ -125,6 +140,11 @@ export class TestRoom {
     this.die();
     this.#writeUnderWay = null;
     this.#outside.checkpointFailures = 0;
+  }
+
+  /** The instance is over, as after an erasure; its sockets stay. */
+  replace(): void {
+    this.#room = null;
   }
 
   /** The room is evicted while its sockets stay. */
