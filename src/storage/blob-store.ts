@@ -9,7 +9,6 @@
  */
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
-import { joinParts } from "./parts.ts";
 
 /** One published attachment. */
 export interface BlobInfo {
@@ -292,7 +291,8 @@ export class BlobUpload {
   readonly #announced: number;
   #received = 0;
   #stagedParts = 0;
-  #open: Uint8Array[] = [];
+  /** The open part; filled again and again, since what is bound to SQL is copied. */
+  #buffer: Uint8Array | null = null;
   #openBytes = 0;
 
   constructor(hash: string, contentType: string, announced: number) {
@@ -312,23 +312,24 @@ export class BlobUpload {
   }
 
   /**
-   * Takes the next bytes; they are copied or written before it returns only when a part is full, so the caller must not change them.
+   * Takes the next bytes; they are copied before it returns.
    * @throws {BlobQuotaError} when they do not fit, {BlobUploadLostError}, and what the engine throws. Call `drop` then.
    */
   write(bytes: Uint8Array, atMs: number): void {
     this.#received += bytes.byteLength;
     if (this.#received > this.#announced) this.room?.checkQuota();
-    let rest = bytes;
-    while (this.#openBytes + rest.byteLength > PART_BYTES) {
-      const fill = rest.subarray(0, PART_BYTES - this.#openBytes);
-      this.room?.stage(this.#stagedParts, joinParts([...this.#open, fill]), atMs);
-      this.#stagedParts += 1;
-      rest = rest.subarray(fill.byteLength);
-      this.#open = [];
-      this.#openBytes = 0;
+    for (let at = 0; at < bytes.byteLength; ) {
+      // A part goes out when the next byte comes, so that the last one is left for the publication.
+      if (this.#openBytes === PART_BYTES) {
+        this.room?.stage(this.#stagedParts, this.#open(), atMs);
+        this.#stagedParts += 1;
+        this.#openBytes = 0;
+      }
+      const fill = bytes.subarray(at, at + PART_BYTES - this.#openBytes);
+      this.#open(fill.byteLength).set(fill, this.#openBytes);
+      this.#openBytes += fill.byteLength;
+      at += fill.byteLength;
     }
-    if (rest.byteLength > 0) this.#open.push(rest);
-    this.#openBytes += rest.byteLength;
   }
 
   /**
@@ -336,17 +337,31 @@ export class BlobUpload {
    * @returns false when the same content was there already. @throws {BlobUploadLostError}, and what the engine throws. Call `drop` then.
    */
   publish(atMs: number): boolean {
-    const tail = this.#openBytes === 0 ? null : { part: this.#stagedParts, data: joinParts(this.#open) };
-    this.#open = [];
+    const tail = this.#openBytes === 0 ? null : { part: this.#stagedParts, data: this.#open() };
     const isNew = this.room?.publish(tail, atMs) ?? false;
     this.room = null;
+    this.#buffer = null;
     return isNew;
   }
 
   /** Ends the upload without a trace. May be called twice, and after `publish`. */
   drop(): void {
-    this.#open = [];
+    this.#buffer = null;
     this.room?.drop();
     this.room = null;
+  }
+
+  /** The bytes of the open part; with `more`, the whole buffer with room for so many behind them. */
+  #open(more?: number): Uint8Array {
+    const wanted = this.#openBytes + (more ?? 0);
+    const old = this.#buffer;
+    if (old === null || old.byteLength < wanted) {
+      // What was announced fits at once; else it grows as the bytes come.
+      const announced = Math.min(this.#announced, PART_BYTES);
+      this.#buffer = new Uint8Array(Math.min(PART_BYTES, Math.max(wanted, announced, (old?.byteLength ?? 0) * 2)));
+      if (old !== null) this.#buffer.set(old.subarray(0, this.#openBytes));
+    }
+    const buffer = this.#buffer ?? new Uint8Array();
+    return more === undefined ? buffer.subarray(0, this.#openBytes) : buffer;
   }
 }

@@ -2,9 +2,11 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as anyEnv } from "cloudflare:workers";
 import { createHash } from "node:crypto";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
+import { eraseEverything } from "../../src/storage/tombstone.ts";
 import { attachmentsCapability, blobBackend, blobQuotaBytes } from "../../worker/attachments/backend.ts";
+import { storeInBucket } from "../../worker/attachments/bucket.ts";
 import { blobReport } from "../../worker/attachments/room-blobs.ts";
 import { eraseBlobs } from "../../worker/attachments/routes.ts";
 import type { Env } from "../../worker/env.ts";
@@ -357,12 +359,85 @@ test("[AT12] erasing removes what lies in R2 for this vault and nothing of vault
   expect(await eraseBlobs(SQL, vault)).toBe(0);
 });
 
+test("[AT12] an erased vault takes no attachments, in the database or in R2", async () => {
+  for (const at of [SQL, R2]) {
+    const vault = newVault();
+    const bytes = content(2 * LIMITS.blobPartBytes);
+    expect((await put(at, vault, bytes)).status).toBe(204);
+    await runInDurableObject(room(vault), (_room, state) => eraseEverything(new DurableSql(state.storage), { get: () => null, put() {}, deleteAll() {} }, 1));
+    await eraseBlobs(at, vault);
+    expect(await errorOf(put(at, vault, bytes))).toEqual([410, "vault erased"]);
+    expect(await errorOf(call(at, vault, hashOf(bytes)))).toEqual([410, "vault erased"]);
+    expect((await bucket.list({ prefix: `v1/${vault}/` })).objects).toEqual([]);
+    expect(await rowsOf(vault, "room_blob_part")).toBe(0);
+  }
+});
+
+test("[AT12] an upload into R2 that is under way while its vault is erased is taken back", async () => {
+  const vault = newVault();
+  const bytes = content(5_000);
+  let sent = 0;
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      if (sent === 0) controller.enqueue(bytes);
+      else {
+        await runInDurableObject(room(vault), (_room, state) => eraseEverything(new DurableSql(state.storage), { get: () => null, put() {}, deleteAll() {} }, 1));
+        await eraseBlobs(R2, vault);
+        controller.close();
+      }
+      sent += 1;
+    },
+  });
+  expect(await errorOf(call(R2, vault, hashOf(bytes), { method: "PUT", body }))).toEqual([410, "vault erased"]);
+  expect((await bucket.list({ prefix: `v1/${vault}/` })).objects).toEqual([]);
+});
+
 test("a vault id too long for R2's keys is refused there and served by the database", async () => {
   const vault = "x".repeat(1_000);
   const bytes = content(5);
   expect(await errorOf(put(R2, vault, bytes))).toEqual([400, "room id too long"]);
   expect((await put(SQL, vault, bytes)).status).toBe(204);
   expect(await isSame(await call(R2, vault, hashOf(bytes)), bytes)).toBe(true);
+});
+
+test("[AT7] a stream into R2 that ends early, late or wrong stores nothing", async () => {
+  const vault = newVault();
+  const bytes = content(300_000);
+  const other = content(300_000, 2);
+  const store = async (body: ReadableStream<Uint8Array>, announced: number): Promise<unknown> => {
+    const answer = await storeInBucket(bucket, vault, hashOf(bytes), "a/b", body, announced);
+    return answer.status === 204 ? 204 : (await answer.json<{ error: string }>()).error;
+  };
+  expect(await store(streamed(bytes, 70_000, "error"), 400_000)).toBe("upload cut off");
+  expect(await store(streamed(bytes, 70_000), 300_001)).toBe("body differs from Content-Length");
+  expect(await store(streamed(bytes, 70_000), 299_999)).toBe("body differs from Content-Length");
+  expect(await store(streamed(other, 70_000), 300_000)).toBe("hash mismatch");
+  expect((await bucket.list({ prefix: `v1/${vault}/` })).objects).toEqual([]);
+  expect(await store(streamed(bytes, 70_000), 300_000)).toBe(204);
+});
+
+test("[AT13] uploads beyond what a room takes at once are told to come again", async () => {
+  const vault = newVault();
+  const open: ReadableStreamDefaultController<Uint8Array>[] = [];
+  const uploads = Array.from({ length: LIMITS.maxBlobUploadsAtOnce }, (_, at) => {
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        open.push(controller);
+        controller.enqueue(content(1, at));
+      },
+    });
+    return call(SQL, vault, hashOf(content(2, at)), { method: "PUT", body });
+  });
+  const underWay = async (): Promise<number> => {
+    const answer = await handleRequest(new Request(`https://host/vault/${encodeURIComponent(vault)}/debug/recent`, { headers: BEARER }), SQL);
+    return (await answer.json<{ attachments: { uploads: number } }>()).attachments.uploads;
+  };
+  await vi.waitFor(async () => expect(await underWay()).toBe(LIMITS.maxBlobUploadsAtOnce), 5_000);
+  const refused = await put(SQL, vault, content(10));
+  expect([refused.headers.get("Retry-After"), ...(await errorOf(refused))]).toEqual(["2", 503, "too many uploads"]);
+  for (const controller of open) controller.close();
+  for (const answer of await Promise.all(uploads)) expect(answer.status).toBe(400);
+  expect((await put(SQL, vault, content(10))).status).toBe(204);
 });
 
 test("[AT7] R2 itself refuses content of another hash", async () => {

@@ -5,13 +5,15 @@
 import { crc32 } from "node:zlib";
 import { LIMITS } from "../../src/limits.ts";
 import type { Sql } from "../../src/ports.ts";
-import { type BlobInfo, BlobQuotaError, BlobStore, BlobUploadLostError, DamagedBlobError } from "../../src/storage/blob-store.ts";
+import { release } from "../../src/release.ts";
+import { type BlobInfo, BlobQuotaError, BlobStore, type BlobUpload, BlobUploadLostError, DamagedBlobError } from "../../src/storage/blob-store.ts";
+import { readTombstone } from "../../src/storage/tombstone.ts";
 import type { Env } from "../env.ts";
 import { readJsonBody } from "../json-body.ts";
 import { blobBackend, blobQuotaBytes } from "./backend.ts";
 import { blobError, contentAnswer, emptyAnswer, isHash } from "./blob-answer.ts";
 import { entityTag, planRead } from "./read-plan.ts";
-import { takeBody } from "./take-body.ts";
+import { drainBody, takeBody } from "./take-body.ts";
 
 const PATH = "/__yaos/blobs/";
 /** Hashes of one question, in JSON. */
@@ -37,11 +39,11 @@ export function blobReport(env: Env, sql: Sql): BlobReport {
   return roomBlobs(sql).report(env);
 }
 
-/** The attachments of the object whose database this is. @param isErased whether the vault was erased and may not come back */
-export function roomBlobs(sql: Sql, isErased: () => boolean = () => false): RoomBlobs {
+/** The attachments of the object whose database this is. */
+export function roomBlobs(sql: Sql): RoomBlobs {
   let blobs = instances.get(sql);
   if (blobs === undefined) {
-    blobs = new RoomBlobs(sql, isErased);
+    blobs = new RoomBlobs(sql);
     instances.set(sql, blobs);
   }
   return blobs;
@@ -53,11 +55,11 @@ export function isBlobPath(pathname: string): boolean {
 
 export class RoomBlobs {
   readonly store: BlobStore;
-  readonly #isErased: () => boolean;
+  readonly #sql: Sql;
 
-  constructor(sql: Sql, isErased: () => boolean) {
+  constructor(sql: Sql) {
     this.store = new BlobStore(sql, (bytes) => crc32(bytes));
-    this.#isErased = isErased;
+    this.#sql = sql;
   }
 
   /**
@@ -67,7 +69,8 @@ export class RoomBlobs {
   async fetch(request: Request, url: URL): Promise<Response> {
     const name = url.pathname.slice(PATH.length);
     const call = `${request.method} ${isHash(name) ? "hash" : name}`;
-    if (this.#isErased()) return blobError(call === "GET hash" ? "notFound" : "erased");
+    // A device that still has the vault must not bring its attachments back.
+    if (readTombstone(this.#sql) !== null) return blobError("erased");
     if (url.searchParams.get("auto") === "1" && this.store.r2UsedAtMs !== null) return blobError("unavailable");
     switch (call) {
       case "POST exists":
@@ -128,6 +131,7 @@ export class RoomBlobs {
     for (let piece: Uint8Array | "damaged" | null = first; piece !== null; piece = this.#nextPiece(pieces, blob)) {
       if (piece === "damaged") return writer.abort(new Error("damaged attachment"));
       await writer.write(piece);
+      release(piece);
     }
     return writer.close();
   }
@@ -155,25 +159,39 @@ export class RoomBlobs {
       const fault = await takeBody(body, announced, hash, () => undefined);
       return fault === null ? new Response(null, { status: 204 }) : blobError(fault);
     }
-    if (this.store.uploadCount >= LIMITS.maxBlobUploadsAtOnce) return blobError("tooMany");
+    let upload: BlobUpload;
     try {
-      const upload = this.store.begin(hash, contentType, announced, Number(query.get("quota") ?? LIMITS.maxVaultBlobBytes));
-      try {
-        const fault = await takeBody(body, announced, hash, (bytes) => {
-          upload.write(bytes, Date.now());
-        });
-        if (fault !== null) return blobError(fault);
-        if (this.#isErased()) return blobError("erased");
-        upload.publish(Date.now());
-        return new Response(null, { status: 204 });
-      } finally {
-        upload.drop();
-      }
+      if (this.store.uploadCount >= LIMITS.maxBlobUploadsAtOnce) throw new TooManyUploads();
+      upload = this.store.begin(hash, contentType, announced, Number(query.get("quota") ?? LIMITS.maxVaultBlobBytes));
     } catch (error) {
-      if (error instanceof BlobQuotaError) return blobError("quota");
-      if (error instanceof BlobUploadLostError) return blobError("erased");
-      console.error(JSON.stringify({ event: "blob.store-failed", error: error instanceof Error ? error.name : typeof error }));
-      return blobError("storage");
+      await drainBody(body);
+      return this.#failure(error);
+    }
+    try {
+      const fault = await takeBody(body, announced, hash, (bytes) => {
+        upload.write(bytes, Date.now());
+        // Megabytes of dead pieces would wait for a late collection (DESIGN.md, decision 16).
+        release(bytes);
+      });
+      if (fault !== null) return blobError(fault);
+      if (readTombstone(this.#sql) !== null) return blobError("erased");
+      upload.publish(Date.now());
+      return new Response(null, { status: 204 });
+    } catch (error) {
+      return this.#failure(error);
+    } finally {
+      upload.drop();
     }
   }
+
+  #failure(error: unknown): Response {
+    if (error instanceof TooManyUploads) return blobError("tooMany");
+    if (error instanceof BlobQuotaError) return blobError("quota");
+    if (error instanceof BlobUploadLostError) return blobError("erased");
+    console.error(JSON.stringify({ event: "blob.store-failed", error: error instanceof Error ? error.name : typeof error }));
+    return blobError("storage");
+  }
 }
+
+/** The room has as many uploads under way as it takes. */
+class TooManyUploads extends Error {}

@@ -9,7 +9,7 @@ import type { Env } from "../env.ts";
 import { readJsonBody } from "../json-body.ts";
 import { type BlobBackend, blobBackend, blobQuotaBytes } from "./backend.ts";
 import { blobError, isHash } from "./blob-answer.ts";
-import { eraseFromBucket, fitsBucket, presentInBucket, readFromBucket, storeInBucket } from "./bucket.ts";
+import { blobKey, eraseFromBucket, fitsBucket, presentInBucket, readFromBucket, storeInBucket } from "./bucket.ts";
 import { contentLength } from "./take-body.ts";
 
 type Call = Context<{ Bindings: Env }>;
@@ -97,7 +97,13 @@ async function answerPut(call: Call, vaultId: string, backend: Backend): Promise
   const noted = await toRoom(call.env, vaultId, backend, "r2-used", { method: "POST" });
   if (!noted.ok) return noted;
   try {
-    return await storeInBucket(backend.bucket, vaultId, hash, contentType, body, announced);
+    const stored = await storeInBucket(backend.bucket, vaultId, hash, contentType, body, announced);
+    if (!stored.ok) return stored;
+    // Erased while the bytes were under way: whoever removed the vault's attachments did not see this one.
+    const still = await toRoom(call.env, vaultId, backend, "r2-used", { method: "POST" });
+    if (still.status !== 410) return stored;
+    await backend.bucket.delete(blobKey(vaultId, hash));
+    return still;
   } catch (error) {
     console.error(JSON.stringify({ event: "blob.bucket-failed", error: error instanceof Error ? error.name : typeof error }));
     return blobError("storage");

@@ -8,7 +8,8 @@ export type BodyFault = "missingBody" | "tooLarge" | "lengthMismatch" | "hashMis
 /**
  * Reads `body` to its end and hands every piece to `take` before the next is read.
  * @param announced the length the sender named, or null
- * @returns null when everything came and has this hash; else what is wrong. What `take` throws passes through, and the rest of the body is cancelled.
+ * @returns null when everything came and has this hash; else what is wrong.
+ * @throws what `take` throws, after the rest has been read and dropped: a sender that is refused in the middle sees a broken pipe and not the answer.
  */
 export async function takeBody(
   body: ReadableStream<Uint8Array>,
@@ -21,6 +22,7 @@ export async function takeBody(
   const reader = body.getReader();
   let received = 0;
   let ended = false;
+  let refusal: { readonly error: unknown } | null = null;
   try {
     for (;;) {
       const next = await nextPiece(reader, stallMs);
@@ -29,10 +31,16 @@ export async function takeBody(
       received += next.byteLength;
       if (received > LIMITS.maxBlobUploadBytes) return "tooLarge";
       if (announced !== null && received > announced) return "lengthMismatch";
+      if (refusal !== null) continue;
       digest.update(next);
-      await take(next);
+      try {
+        await take(next);
+      } catch (error) {
+        refusal = { error };
+      }
     }
     ended = true;
+    if (refusal !== null) throw refusal.error;
   } finally {
     // Its outcome changes no answer.
     if (!ended) reader.cancel().catch(() => undefined);
@@ -40,6 +48,14 @@ export async function takeBody(
   if (announced !== null && received !== announced) return "lengthMismatch";
   if (received === 0) return "missingBody";
   return digest.digest("hex") === hash ? null : "hashMismatch";
+}
+
+/** Reads a body to its end, up to the largest attachment, for an answer that does not depend on it. */
+export async function drainBody(body: ReadableStream<Uint8Array>): Promise<void> {
+  const refuse = (): never => {
+    throw new Error("unwanted");
+  };
+  await takeBody(body, null, "", refuse).catch(() => undefined);
 }
 
 /** The next piece, null at the end. */

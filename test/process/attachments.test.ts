@@ -1,0 +1,119 @@
+/** Attachments over real sockets: uploads that end in the middle, servers that die under them, and what many at once cost. */
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { LIMITS } from "../../src/limits.ts";
+import { type HostProcess, killStartedHosts, startHost } from "../kit/host-process.ts";
+
+/** Ten uploads of ten MiB at once, none of them held: the runtime alone takes some 75 MB. */
+const MAX_RSS_BYTES = 300 * 1024 * 1024;
+const MIB = 1024 * 1024;
+
+let dataDir: string;
+let host: HostProcess;
+beforeAll(async () => {
+  dataDir = mkdtempSync(join(tmpdir(), "yaos-blobs-"));
+  host = await startHost({ dataDir, env: { YAOS_BLOB_QUOTA_BYTES: String(200 * MIB) } });
+});
+afterAll(async () => {
+  await host.stop();
+  killStartedHosts();
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+function content(byteLength: number, seed: number): Buffer<ArrayBuffer> {
+  const bytes = Buffer.alloc(byteLength, `attachment ${seed} `);
+  bytes.writeUInt32LE(seed, 0);
+  return bytes;
+}
+
+const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+const headers = (): Record<string, string> => ({ Authorization: `Bearer ${host.token}` });
+const put = (vault: string, bytes: Buffer<ArrayBuffer>): Promise<Response> => fetch(`${host.url}/vault/${vault}/blobs/${hashOf(bytes)}`, { method: "PUT", headers: headers(), body: bytes });
+const get = (vault: string, hash: string): Promise<Response> => fetch(`${host.url}/vault/${vault}/blobs/${hash}`, { headers: headers() });
+
+async function present(vault: string, ...hashes: string[]): Promise<string[]> {
+  const answer = await fetch(`${host.url}/vault/${vault}/blobs/exists`, { method: "POST", headers: headers(), body: JSON.stringify({ hashes }) });
+  return ((await answer.json()) as { present: string[] }).present;
+}
+
+/** Sends head and `sent` bytes of a PUT, and leaves the rest to the test. */
+async function beginPut(vault: string, bytes: Buffer, sent: number): Promise<Socket> {
+  const socket = connect(host.port, "127.0.0.1");
+  // A killed server resets the connection.
+  socket.on("error", () => undefined);
+  await once(socket, "connect");
+  const head = [`PUT /vault/${vault}/blobs/${hashOf(bytes)} HTTP/1.1`, "Host: h", `Authorization: Bearer ${host.token}`, `Content-Length: ${bytes.byteLength}`, "", ""];
+  socket.write(head.join("\r\n"));
+  await new Promise<void>((done) => {
+    socket.write(bytes.subarray(0, sent), () => {
+      done();
+    });
+  });
+  return socket;
+}
+
+async function attachmentsOf(vault: string): Promise<{ uploads: number; count: number }> {
+  const answer = await fetch(`${host.url}/vault/${vault}/debug/recent`, { headers: headers() });
+  return ((await answer.json()) as { attachments: { uploads: number; count: number } }).attachments;
+}
+
+it("[AT7] a client that goes away in the middle leaves nothing, and the room takes the same content next time", async () => {
+  const bytes = content(5 * MIB, 1);
+  const socket = await beginPut("cut", bytes, 3 * MIB);
+  await vi.waitFor(async () => expect((await attachmentsOf("cut")).uploads).toBe(1), 5_000);
+  socket.destroy();
+  await vi.waitFor(async () => expect(await attachmentsOf("cut")).toMatchObject({ uploads: 0, count: 0 }), 5_000);
+  expect(await present("cut", hashOf(bytes))).toEqual([]);
+  expect((await put("cut", bytes)).status).toBe(204);
+  expect(hashOf(new Uint8Array(await (await get("cut", hashOf(bytes))).arrayBuffer()))).toBe(hashOf(bytes));
+});
+
+it("[AT7] a server killed in the middle of an upload has what was answered, whole, and nothing of the rest", async () => {
+  const [answered, cut] = [content(3 * MIB + 1, 2), content(8 * MIB, 3)];
+  expect((await put("killed", answered)).status).toBe(204);
+  const socket = await beginPut("killed", cut, 6 * MIB);
+  await vi.waitFor(async () => expect((await attachmentsOf("killed")).uploads).toBe(1), 5_000);
+  await host.kill9Group();
+  socket.destroy();
+  host = await startHost({ dataDir, env: { YAOS_BLOB_QUOTA_BYTES: String(200 * MIB) } });
+  expect(await present("killed", hashOf(answered), hashOf(cut))).toEqual([hashOf(answered)]);
+  expect(hashOf(new Uint8Array(await (await get("killed", hashOf(answered))).arrayBuffer()))).toBe(hashOf(answered));
+  expect((await put("killed", cut)).status).toBe(204);
+  expect(hashOf(new Uint8Array(await (await get("killed", hashOf(cut))).arrayBuffer()))).toBe(hashOf(cut));
+});
+
+it("[AT5] answers carry their length, so that a client notices one that breaks off", async () => {
+  const bytes = content(2 * MIB, 4);
+  await put("length", bytes);
+  const answer = await get("length", hashOf(bytes));
+  expect([answer.headers.get("Content-Length"), answer.headers.get("Transfer-Encoding")]).toEqual([String(bytes.byteLength), null]);
+  await answer.arrayBuffer();
+  const part = await fetch(`${host.url}/vault/length/blobs/${hashOf(bytes)}`, { headers: { ...headers(), Range: "bytes=1048570-1048589" } });
+  expect([part.status, part.headers.get("Content-Length"), Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(1_048_570, 1_048_590))]).toEqual([206, "20", true]);
+});
+
+it("[AT9] a full vault says so to a client that is still sending", async () => {
+  const vault = "full";
+  const sizes = Array.from({ length: 20 }, (_, at) => content(LIMITS.maxBlobUploadBytes, 100 + at));
+  for (const bytes of sizes) expect((await put(vault, bytes)).status).toBe(204);
+  for (let again = 0; again < 3; again++) {
+    const refused = await put(vault, content(LIMITS.maxBlobUploadBytes, 200 + again));
+    expect([refused.status, await refused.json()]).toEqual([507, { error: "quota exceeded" }]);
+  }
+});
+
+it("ten uploads and twenty downloads of the largest size at once are streamed, not held", async () => {
+  const peak = (): number => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${host.workerdPid}/status`, "utf8"))![1]) * 1024;
+  const sizes = Array.from({ length: 10 }, (_, at) => content(LIMITS.maxBlobUploadBytes, 300 + at));
+  for (const answer of await Promise.all(sizes.map((bytes) => put("many", bytes)))) expect(answer.status).toBe(204);
+  const hashes = [...sizes, ...sizes].map((bytes) => hashOf(bytes));
+  const downloads = await Promise.all(hashes.map((hash) => get("many", hash)));
+  const got = await Promise.all(downloads.map(async (answer) => hashOf(new Uint8Array(await answer.arrayBuffer()))));
+  expect(got).toEqual(hashes);
+  expect(peak()).toBeLessThan(MAX_RSS_BYTES);
+});
