@@ -4,11 +4,20 @@ const SVG = "http://www.w3.org/2000/svg";
 /** Free modules around the code; readers need four (ISO/IEC 18004). */
 const QUIET_ZONE = 4;
 
+/** Side of the code on the screen, CSS pixels, at most. It fits a phone 320 pixels wide. */
+const MAX_SIDE = 272;
+/** Side of a module at least, CSS pixels; a code with very many modules then grows beyond `MAX_SIDE`, and the page shrinks it. */
+const MIN_MODULE = 3;
+
 /** A QR code as an SVG element, black on white in light and dark: many readers refuse inverted codes. */
 export function qrCode(text: string, label: string): SVGElement {
   const { data, size } = encode(text, { ecc: "M", border: QUIET_ZONE });
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${size} ${size}`);
+  // A whole number of pixels for each module, so that all look alike.
+  const side = size * Math.max(MIN_MODULE, Math.floor(MAX_SIDE / size));
+  svg.setAttribute("width", `${side}`);
+  svg.setAttribute("height", `${side}`);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", label);
   svg.setAttribute("shape-rendering", "crispEdges");

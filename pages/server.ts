@@ -1,8 +1,9 @@
 /** What the pages ask of the server they came from. Every outcome is a value with words for it, so that no failure is silent. */
 
 export type ClaimOutcome = "claimed" | "taken" | "wrong code" | "busy" | "unreachable" | { readonly refused: string };
-export type TokenCheck = "good" | "wrong" | "unreachable";
+export type TokenCheck = "good" | "wrong" | "busy" | "unreachable";
 
+const HTTP_UNAUTHORIZED = 401;
 const HTTP_TOO_MANY = 429;
 
 /**
@@ -20,7 +21,7 @@ export async function claim(token: string, vaultId: string, claimCode: string): 
   const error = await errorText(answer);
   if (error === "already_claimed") {
     const ours = await checkToken(token, vaultId);
-    return ours === "good" ? "claimed" : ours === "wrong" ? "taken" : "unreachable";
+    return ours === "good" ? "claimed" : ours === "wrong" ? "taken" : ours;
   }
   if (error === "invalid claim code") return "wrong code";
   if (answer.status === HTTP_TOO_MANY) return "busy";
@@ -34,7 +35,8 @@ export async function checkToken(token: string, vaultId: string): Promise<TokenC
     headers: { Authorization: `Bearer ${token}` },
   });
   if (answer === null) return "unreachable";
-  return answer.ok ? "good" : answer.status === 401 ? "wrong" : "unreachable";
+  if (answer.ok) return "good";
+  return answer.status === HTTP_UNAUTHORIZED ? "wrong" : answer.status === HTTP_TOO_MANY ? "busy" : "unreachable";
 }
 
 async function ask(path: string, init: RequestInit): Promise<Response | null> {

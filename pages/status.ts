@@ -1,7 +1,13 @@
 /** Script of the status page: makes the link and the QR code for another device out of a token and a vault id its owner enters. */
 import { byId, say, showOnly, wireCopyButtons, wireRevealButtons } from "./dom.ts";
 import { showHandover } from "./handover.ts";
-import { checkToken } from "./server.ts";
+import { checkToken, type TokenCheck } from "./server.ts";
+
+const PROBLEMS: Readonly<Record<Exclude<TokenCheck, "good">, string>> = {
+  wrong: "The server does not know this token.",
+  busy: "Too many attempts. Wait a minute, then try again.",
+  unreachable: "The server did not answer. Check your connection and try again.",
+};
 
 const button = byId<HTMLButtonElement>("device-button");
 
@@ -28,9 +34,7 @@ async function submit(): Promise<void> {
   if (check === "good") {
     showHandover({ host: window.location.origin, token, vaultId });
     showOnly("done", ["device", "done"]);
-  } else if (check === "wrong") {
-    say("problem", "The server does not know this token.");
   } else {
-    say("problem", "The server did not answer. Check your connection and try again.");
+    say("problem", PROBLEMS[check]);
   }
 }
