@@ -88,7 +88,7 @@ export function readSchemaVersion(sql: Sql): number {
   const missing = CORE_TABLES.filter((name) => !names.has(name));
   if (missing.length > 0) throw new SchemaDamagedError(`table ${missing.join(", ")} is missing`);
   const meta = new Map<string, string>();
-  for (const row of sql.exec<{ key: string; value: string }>(`SELECT key, value FROM room_meta`)) meta.set(row.key, row.value);
+  for (const row of sql.exec<{ key: string; value: string }>(`SELECT key, value FROM room_meta WHERE key IN ('schema_version', 'min_safe_version')`)) meta.set(row.key, row.value);
   const version = versionOf(meta, "schema_version");
   const minSafe = versionOf(meta, "min_safe_version");
   if (minSafe > SCHEMA_VERSION) throw new SchemaTooNewError(minSafe);
