@@ -10,11 +10,17 @@ export type Owner = {
   readonly mode: "env" | "claim";
   /** Signs tickets: the token in env mode, its digest in claim mode (compat sheet, 3.2). */
   readonly key: string;
-  /** Raised by every rotation; always 0 in env mode. */
+  /** Raised by every rotation; in env mode above all of them. */
   readonly epoch: number;
   /** What it was read from; null in env mode. */
   readonly config: OwnerConfig | null;
 };
+
+/**
+ * What rooms remember of rotations belongs to claim mode. An install that sets `SYNC_TOKEN` later must not be refused by them; and when the variable
+ * changes, the restart that brings it ends every socket.
+ */
+const ENV_EPOCH = Number.MAX_SAFE_INTEGER;
 
 /** The token of env mode, or null: an unset and a blank one both mean claim mode. */
 export function envToken(env: Env): string | null {
@@ -25,7 +31,7 @@ export function envToken(env: Env): string | null {
 /** The owner, or null while nobody claimed the server. At most one cached read of the config object; none in env mode. */
 export async function readOwner(env: Env, request: Request): Promise<Owner | null> {
   const token = envToken(env);
-  if (token !== null) return { mode: "env", key: token, epoch: 0, config: null };
+  if (token !== null) return { mode: "env", key: token, epoch: ENV_EPOCH, config: null };
   return ownerOf(await memoryOf(env).cache.get(configReader(env, request)));
 }
 
