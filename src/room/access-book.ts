@@ -26,10 +26,6 @@ export class AccessBook {
     return this.#read().get(by) ?? 0;
   }
 
-  get hasRevocations(): boolean {
-    return this.#read().size > 0;
-  }
-
   /** From now on `by` counts only from epoch `below` on; never lowered. @param canStore false while storage must not be touched: then it lasts as long as the instance */
   revoke(by: string, below: number, canStore: boolean): void {
     const known = this.#read();

@@ -37,7 +37,7 @@ export class FakePeer implements Peer {
 
   /** @throws {Error} for codes and reasons the platform refuses. */
   close(code: number, reason: string): void {
-    if (code !== 1000 && !(code >= 3000 && code <= 4999)) throw new Error(`InvalidAccessError: close code ${code}`);
+    if (code !== 1000 && code !== 1008 && !(code >= 3000 && code <= 4999)) throw new Error(`InvalidAccessError: close code ${code}`);
     if (Buffer.byteLength(reason) > MAX_REASON_BYTES) throw new Error(`SyntaxError: close reason of ${Buffer.byteLength(reason)} bytes`);
     this.closed ??= { code, reason, by: "server" };
   }
