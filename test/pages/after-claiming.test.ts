@@ -40,7 +40,7 @@ describe.skipIf(!hasBrowser)("a server with an owner", () => {
   });
   afterAll(() => browser.close());
 
-  it("says how it stands and connects another device, after checking the token", () =>
+  it("[PG6] says how it stands and connects another device, after checking the token", () =>
     visit("/", async ({ page, shoot }) => {
       await page.getByText("This server is running").waitFor();
       expect(await page.locator("dl").textContent()).toContain("SYNC_TOKEN");
@@ -60,7 +60,7 @@ describe.skipIf(!hasBrowser)("a server with an owner", () => {
       await shoot("phone-another-device");
     }));
 
-  it("makes the deep link on the phone and leaves the fragment nowhere", () =>
+  it("[PG5] makes the deep link on the phone and leaves the fragment nowhere", () =>
     visit(`/mobile-setup#${setup()}`, async ({ page, requests, shoot }) => {
       const link = new URL((await page.locator("#open-obsidian").getAttribute("href")) ?? "");
       expect([link.protocol, link.host, Object.fromEntries(link.searchParams)]).toEqual([
@@ -80,7 +80,7 @@ describe.skipIf(!hasBrowser)("a server with an owner", () => {
       expect(new Set(requests)).toEqual(new Set(["/mobile-setup"]));
     }));
 
-  it("takes a second code scanned into the same tab", () =>
+  it("[PG5] takes a second code scanned into the same tab", () =>
     visit("/mobile-setup", async ({ page }) => {
       await page.getByText("opened without setup data").waitFor();
       await page.goto(`${host.url}/mobile-setup#${setup()}`);
@@ -88,7 +88,7 @@ describe.skipIf(!hasBrowser)("a server with an owner", () => {
       expect(page.url()).toBe(`${host.url}/mobile-setup`);
     }));
 
-  it("says what a link lacks, and warns of another server", () =>
+  it("[PG5] says what a link lacks, and warns of another server", () =>
     visit("/mobile-setup", async ({ page, shoot }) => {
       for (const [fragment, words] of [
         ["token=t", "no server address"],
@@ -104,7 +104,7 @@ describe.skipIf(!hasBrowser)("a server with an owner", () => {
       await shoot("phone-foreign");
     }));
 
-  it("tells a browser without scripts what it lacks, and no other", async () => {
+  it("[PG8] tells a browser without scripts what it lacks, and no other", async () => {
     const context = await browser.newContext({ javaScriptEnabled: false });
     const page = await context.newPage();
     for (const path of ["/", "/mobile-setup"]) {

@@ -51,7 +51,7 @@ function bearerStatus(host: HostProcess, token: string): Promise<number> {
 }
 
 describe.skipIf(!hasBrowser)("the setup page", () => {
-  it("claims by the printed link and hands over token, link and QR code", async () => {
+  it("[PG2] [PG3] claims by the printed link and hands over token, link and QR code", async () => {
     const { host, code } = await unclaimed();
     const watched = await visit(host.url, `/#code=${code}`);
     const { page } = watched;
@@ -73,7 +73,7 @@ describe.skipIf(!hasBrowser)("the setup page", () => {
     await watched.shoot("claimed");
   });
 
-  it.each(["light", "dark"] as const)("fits a narrow phone, %s, and its code scans there too", async (colorScheme) => {
+  it.each(["light", "dark"] as const)("[PG8] fits a narrow phone, %s, and its code scans there too", async (colorScheme) => {
     const { host, code } = await unclaimed();
     const watched = await visit(host.url, `/#code=${code}`, { ...PHONE, colorScheme });
     const { page } = watched;
@@ -87,7 +87,7 @@ describe.skipIf(!hasBrowser)("the setup page", () => {
     await watched.shoot(`phone-claimed-${colorScheme}`);
   });
 
-  it("hides the token until asked, and copies it", async () => {
+  it("[PG3] hides the token until asked, and copies it", async () => {
     const { host } = await unclaimed("--no-claim-code");
     const { page } = await visit(host.url, "/", { permissions: ["clipboard-read", "clipboard-write"] });
     expect(await page.locator("#claim-code").count()).toBe(0);
@@ -102,7 +102,7 @@ describe.skipIf(!hasBrowser)("the setup page", () => {
     expect(await page.evaluate("navigator.clipboard.readText()")).toBe(token);
   });
 
-  it("says that the code is missing, and that it is wrong", async () => {
+  it("[PG8] says that the code is missing, and that it is wrong", async () => {
     const { host } = await unclaimed();
     const watched = await visit(host.url, "/");
     const { page } = watched;
@@ -115,7 +115,7 @@ describe.skipIf(!hasBrowser)("the setup page", () => {
     await watched.shoot("wrong-code");
   });
 
-  it("recognizes its own claim when the answer to it was lost", async () => {
+  it("[PG4] recognizes its own claim when the answer to it was lost", async () => {
     const { host, code } = await unclaimed();
     const { page } = await visit(host.url, `/#code=${code}`);
     await page.route("**/claim", async (route) => {
@@ -130,7 +130,7 @@ describe.skipIf(!hasBrowser)("the setup page", () => {
     expect(await bearerStatus(host, (await handedOver(page)).token)).toBe(200);
   });
 
-  it("says that somebody else was first", async () => {
+  it("[PG8] says that somebody else was first", async () => {
     const { host, code } = await unclaimed();
     const { page } = await visit(host.url, `/#code=${code}`);
     const first = await fetch(`${host.url}/claim`, { method: "POST", body: JSON.stringify({ token: "f".repeat(64), claimCode: code }) });
@@ -140,7 +140,7 @@ describe.skipIf(!hasBrowser)("the setup page", () => {
     expect(await page.locator("#done").isVisible()).toBe(false);
   });
 
-  it("gives way to the status page", async () => {
+  it("[PG1] gives way to the status page", async () => {
     const { host } = await unclaimed("--no-claim-code");
     await fetch(`${host.url}/claim`, { method: "POST", body: JSON.stringify({ token: "f".repeat(64) }) });
     const watched = await visit(host.url, "/", { colorScheme: "dark" });

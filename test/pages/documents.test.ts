@@ -20,7 +20,7 @@ test("no bundled part ends its own element or asks another server", async () => 
   expect([...bundle.matchAll(/https?:\/\/[^"'`\\ ]+/g)].map(([url]) => url)).toEqual(["http://www.w3.org/2000/svg", "http://www.w3.org/2000/svg"]);
 });
 
-test("both links carry any setup whole", () => {
+test("[PG3] both links carry any setup whole", () => {
   const text = fc.string({ unit: "binary", minLength: 1, maxLength: 40 }).filter((s) => s.trim() === s && s !== "" && s.isWellFormed());
   const setups = fc.record({ host: fc.webUrl({ validSchemes: ["http", "https"] }), token: text, vaultId: fc.oneof(text, fc.constant("")) });
   fc.assert(
@@ -34,7 +34,7 @@ test("both links carry any setup whole", () => {
   );
 });
 
-test("a fragment that is cut off says what is missing", () => {
+test("[PG5] a fragment that is cut off says what is missing", () => {
   expect(readSetup("")).toBe("empty");
   expect(readSetup("#token=t&vaultId=v")).toBe("no host");
   for (const host of ["yaos", "file:///etc/passwd", "javascript:alert(1)"]) expect(readSetup(new URLSearchParams({ host, token: "t" }).toString())).toBe("bad host");
@@ -46,7 +46,7 @@ test("loopback names are known", () => {
   for (const name of ["192.168.0.1", "localhost.example", "127.0.0.1.example", "[fe80::1]"]) expect(isLoopback(name), name).toBe(false);
 });
 
-test("text and edges stand out from what is behind them, in light and dark", () => {
+test("[PG8] text and edges stand out from what is behind them, in light and dark", () => {
   const [light, dark] = readFileSync(join(root, "pages/style.css"), "utf8").split("@media (prefers-color-scheme: dark)");
   for (const scheme of [light!, dark!]) {
     const colour = Object.fromEntries([...scheme.matchAll(/--([\w-]+): (#[0-9a-f]{6})/g)].map(([, name, hex]) => [name!, hex!]));
@@ -70,7 +70,7 @@ test("text and edges stand out from what is behind them, in light and dark", () 
   }
 });
 
-test("pages are strict about where they run, and answers to plugins carry none of that", async () => {
+test("[PG7] pages are strict about where they run, and answers to plugins carry none of that", async () => {
   const dataDir = mkdtempSync(join(tmpdir(), "yaos-pages-"));
   try {
     const host = await startHost({ dataDir });

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { LIMITS } from "../../src/limits.ts";
 import { HostEndedError, type HostProcess, killStartedHosts, startHost, type StartHostOptions } from "../kit/host-process.ts";
 
 let dataDir: string;
@@ -45,7 +46,7 @@ async function debugStatus(host: HostProcess, token: string): Promise<number> {
 }
 
 describe("an unclaimed server", () => {
-  it("prints a link with a code it keeps for its owner's eyes, and takes that code only", async () => {
+  it("[HO8] prints a link with a code it keeps for its owner's eyes, and takes that code only", async () => {
     const host = await start({ args: ["--claim"] });
     const code = codeIn(host);
     expect(code).toMatch(/^[2-9a-z]{4}(-[2-9a-z]{4}){2}$/);
@@ -59,7 +60,7 @@ describe("an unclaimed server", () => {
     await host.stop();
   });
 
-  it("stays claimed over a restart that says nothing of claiming", async () => {
+  it("[HO9] stays claimed over a restart that says nothing of claiming", async () => {
     const first = await start({ env: { YAOS_AUTH: "claim" } });
     expect(await claim(first, codeIn(first))).toEqual([200, undefined]);
     await first.stop();
@@ -69,14 +70,14 @@ describe("an unclaimed server", () => {
     await second.stop();
   });
 
-  it("takes the code of YAOS_CLAIM_CODE and keeps none of its own", async () => {
+  it("[HO8] takes the code of YAOS_CLAIM_CODE and keeps none of its own", async () => {
     const host = await start({ args: ["--claim"], env: { YAOS_CLAIM_CODE: "a code of mine" } });
     expect(new URLSearchParams(`code=${codeIn(host)}`).get("code")).toBe("a code of mine");
     expect(() => statSync(join(dataDir, "claim-code"))).toThrow("ENOENT");
     await host.stop();
   });
 
-  it("may be claimed without a code on this machine only", async () => {
+  it("[HO10] may be claimed without a code on this machine only", async () => {
     const host = await start({ args: ["--claim", "--no-claim-code"] });
     expect(host.stdout()).not.toContain("code");
     expect(await claim(host)).toEqual([200, undefined]);
@@ -87,8 +88,24 @@ describe("an unclaimed server", () => {
   });
 });
 
+describe("whose address it is", () => {
+  it("[HO11] counts wrong tokens against the connection, whatever address a header claims, and keeps the right one out of it", async () => {
+    const host = await start();
+    const ask = async (token: string, address: string): Promise<number> => {
+      const headers = { authorization: `Bearer ${token}`, "CF-Connecting-IP": address, "X-Forwarded-For": address };
+      return (await fetch(`${host.url}/vault/v/debug/recent`, { headers })).status;
+    };
+    const answers: number[] = [];
+    for (let guess = 0; guess < LIMITS.authFailuresPerMinute + 2; guess++) answers.push(await ask(`guess-${guess}`, `192.0.2.${guess}`));
+    expect(answers[0]).toBe(401);
+    expect(answers.at(-1)).toBe(429);
+    expect(await ask(host.token, "192.0.2.1")).toBe(200);
+    await host.stop();
+  });
+});
+
 describe("the choice", () => {
-  it("can be taken back, and both sides are remembered", async () => {
+  it("[HO9] can be taken back, and both sides are remembered", async () => {
     await (await start({ args: ["--claim"] })).stop();
     const token = await start({ env: { YAOS_AUTH: "token" } });
     expect(token.token).toMatch(/^[0-9a-f]{64}$/);
@@ -98,7 +115,7 @@ describe("the choice", () => {
     await again.stop();
   });
 
-  it("refuses contradictions by name", async () => {
+  it("[HO10] refuses contradictions by name", async () => {
     expect(await refusal({ args: ["--claim"], env: { SYNC_TOKEN: "x" } })).toContain("Cannot start unclaimed: SYNC_TOKEN is set");
     expect(await refusal({ args: ["--claim"], env: { YAOS_AUTH: "token" } })).toContain("--claim and YAOS_AUTH=token contradict each other");
     expect(await refusal({ args: ["--claim", "--no-claim-code"], env: { YAOS_CLAIM_CODE: "x" } })).toContain("contradict each other");
@@ -106,7 +123,7 @@ describe("the choice", () => {
     expect(await refusal({ env: { YAOS_AUTH: "maybe" } })).toContain("YAOS_AUTH=maybe");
   });
 
-  it("names an argument it does not know", async () => {
+  it("[HO10] names an argument it does not know", async () => {
     expect(await refusal({ args: ["--claims"] })).toContain("'--claims'");
     expect(await refusal({ args: ["claim"] })).toContain("'claim'");
   });

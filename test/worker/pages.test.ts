@@ -12,7 +12,7 @@ function home(facts: () => PageFacts): Promise<Response> {
 
 const claimed = { authMode: "claim", attachments: false, serverVersion: "1.2.3", repository: null } as const;
 
-test("a server that cannot read its settings offers no claim", async () => {
+test("[PG1] a server that cannot read its settings offers no claim", async () => {
   const answer = await home(() => {
     throw new Error("a secret");
   });
@@ -23,7 +23,7 @@ test("a server that cannot read its settings offers no claim", async () => {
   expect(answer.headers.get("Content-Security-Policy")).toContain("script-src 'none'");
 });
 
-test("only an unclaimed server offers a claim, with a field for the code when it wants one", async () => {
+test("[PG1] only an unclaimed server offers a claim, with a field for the code when it wants one", async () => {
   expect(await (await home(() => ({ authMode: "unclaimed", claimCodeNeeded: false }))).text()).not.toContain('id="claim-code"');
   expect(await (await home(() => ({ authMode: "unclaimed", claimCodeNeeded: true }))).text()).toContain('id="claim-code"');
   for (const authMode of ["env", "claim"] as const) expect(await (await home(() => ({ ...claimed, authMode }))).text()).not.toContain("claim-button");
@@ -36,7 +36,7 @@ test("the status page says what is off, and escapes what it is told", async () =
   expect(page).toContain('href="https://github.com/owner/repo"');
 });
 
-test("the policy names exactly the script and the style in the page", async () => {
+test("[PG7] the policy names exactly the script and the style in the page", async () => {
   const answer = await home(() => claimed);
   const page = await answer.text();
   for (const [element, directive] of [["script", "script-src"], ["style", "style-src"]] as const) {
