@@ -26,6 +26,9 @@ const READER = "test/update/reader.test.ts";
 const DELETE_SET = "test/update/delete-set.test.ts";
 const FRAMES = "test/protocol/frames.test.ts";
 const ADMISSION = "test/routes/admission.test.ts";
+const TICKETS = "test/access/ticket.test.ts";
+const CONFIG = "test/access/config-core.test.ts";
+const CACHE = "test/access/config-cache.test.ts";
 const SEND_BUDGET = "test/room/send-budget.test.ts";
 const BIG_SEND = "test/room/big-send.test.ts";
 const SPLIT = "test/room/split-serving.test.ts";
@@ -33,6 +36,9 @@ const ERROR_RING = "test/room/error-ring.test.ts";
 const CHUNK_CUTS = "test/storage/chunk-cuts.test.ts";
 const DAMAGE_CRASH = "test/room/damage-crash.test.ts";
 const PRESENCE_CRASH = "test/room/presence-crash.test.ts";
+const BLOB_STORE = "test/storage/blob-store.test.ts";
+const TAKE_BODY = "test/attachments/take-body.test.ts";
+const READ_PLAN = "test/attachments/read-plan.test.ts";
 
 export const FAULTS: readonly Fault[] = [
   // Receipts: the promise of the whole server.
@@ -779,19 +785,153 @@ export const FAULTS: readonly Fault[] = [
     tests: [DAMAGE_CRASH],
   },
 
-  // Doors.
+  // Doors and access.
   {
     name: "admin routes open without their variable",
     file: "worker/routes.ts",
-    find: `if (act === "compact" && !call.env.YAOS_ENABLE_ADMIN_ROUTES) return`,
-    replace: `if (act === "compact" && vault === undefined) return`,
+    find: `if (!call.env.YAOS_ENABLE_ADMIN_ROUTES) return errorAnswer(404, "not found");`,
+    replace: `if (call.req.method === "GET") return errorAnswer(404, "not found");`,
     tests: [ADMISSION],
   },
   {
     name: "every token taken for the right one",
-    file: "worker/admission.ts",
+    file: "src/access/digest.ts",
     find: `return difference === 0;`,
     replace: `return difference >= 0;`,
     tests: [ADMISSION],
+  },
+  {
+    name: "a ticket of another vault taken",
+    file: "src/access/ticket.ts",
+    find: `|| vault !== vaultId ||`,
+    replace: `|| typeof vault !== typeof vaultId ||`,
+    tests: [TICKETS],
+  },
+  {
+    name: "an unreadable device in a ticket taken for the owner",
+    file: "src/access/ticket.ts",
+    find: `return isDeviceId(dev) ? { device: dev } : null;`,
+    replace: `return { device: isDeviceId(dev) ? dev : null };`,
+    tests: [TICKETS],
+  },
+  {
+    name: "a revoked device admitted",
+    file: "src/access/device-store.ts",
+    find: `if (device === undefined || device.revoked_ms !== null) return { ok: false };`,
+    replace: `if (device === undefined) return { ok: false };`,
+    tests: [CONFIG],
+  },
+  {
+    name: "a device admitted to vaults it does not cover",
+    file: "src/access/device-store.ts",
+    find: `if (device.vault !== null && device.vault !== vault) return { ok: false };`,
+    replace: `if (device.vault !== null && vault === "") return { ok: false };`,
+    tests: [CONFIG],
+  },
+  {
+    name: "unclaimed kept for a minute",
+    file: "src/access/config-cache.ts",
+    find: `this.#known = config.claimed ? { config, readMs: startedMs } : null;`,
+    replace: `this.#known = { config, readMs: startedMs };`,
+    tests: [CACHE],
+  },
+  {
+    name: "a second claim wins",
+    file: "src/access/owner-record.ts",
+    find: `if (this.read().claimed) return false;`,
+    replace: `if (tokenHash === "") return false;`,
+    tests: [CONFIG],
+  },
+  {
+    name: "a pairing code good twice",
+    file: "src/access/pairing-store.ts",
+    find: `DELETE FROM access_pairings WHERE code_hash = ? AND expires_ms > ? RETURNING`,
+    replace: `UPDATE access_pairings SET mode = mode WHERE code_hash = ? AND expires_ms > ? RETURNING`,
+    tests: [CONFIG],
+  },
+  {
+    name: "management by a token replaced a moment ago",
+    file: "src/access/config-core.ts",
+    find: `(isDigest(ownerHash) && this.#owner.isOwner(ownerHash))`,
+    replace: `isDigest(ownerHash)`,
+    tests: [CONFIG],
+  },
+  // Attachments.
+  {
+    name: "attachment of another hash stored",
+    file: "worker/attachments/take-body.ts",
+    find: `return digest.digest("hex") === hash ? null : "hashMismatch";`,
+    replace: "return null;",
+    tests: [TAKE_BODY],
+  },
+  {
+    name: "attachment shorter than announced stored",
+    file: "worker/attachments/take-body.ts",
+    find: `if (announced !== null && received !== announced) return "lengthMismatch";`,
+    replace: "",
+    tests: [TAKE_BODY],
+  },
+  {
+    name: "attachment above the limit read on",
+    file: "worker/attachments/take-body.ts",
+    find: `if (received > LIMITS.maxBlobUploadBytes) return "tooLarge";`,
+    replace: "",
+    tests: [TAKE_BODY],
+  },
+  {
+    name: "attachment part served without its checksum",
+    file: "src/storage/blob-store.ts",
+    find: "if (!isWhole || this.#checksum(row.data) !== row.sum) throw",
+    replace: "if (!isWhole) throw",
+    tests: [BLOB_STORE],
+  },
+  {
+    name: "attachment set aside still found",
+    file: "src/storage/blob-store.ts",
+    find: "WHERE hash = ? AND damaged_at_ms IS NULL",
+    replace: "WHERE hash = ?",
+    tests: [BLOB_STORE],
+  },
+  {
+    name: "quota blind to uploads under way",
+    file: "src/storage/blob-store.ts",
+    find: "others += other.claimedBytes;",
+    replace: "others += 0;",
+    tests: [BLOB_STORE],
+  },
+  {
+    name: "leftovers of a cut-off upload kept",
+    file: "src/storage/blob-store.ts",
+    find: "if (!underWay.has(id)) this.#sql.transaction(() => this.#removeStaged(id));",
+    replace: "if (underWay.has(id)) this.#sql.transaction(() => this.#removeStaged(id));",
+    tests: [BLOB_STORE],
+  },
+  {
+    name: "old parts kept when an attachment is healed",
+    file: "src/storage/blob-store.ts",
+    find: "if (known !== undefined) this.#removeParts(known.id);",
+    replace: "",
+    tests: [BLOB_STORE],
+  },
+  {
+    name: "dropped upload leaves its parts",
+    file: "src/storage/blob-store.ts",
+    find: "this.#uploads.delete(upload);\n    const { id } = upload;",
+    replace: "this.#uploads.delete(upload);\n    const id = upload.isLost ? upload.id : null;",
+    tests: [BLOB_STORE],
+  },
+  {
+    name: "range served one byte short",
+    file: "worker/attachments/read-plan.ts",
+    find: "Math.min(Number(last) + 1, byteLength)",
+    replace: "Math.min(Number(last), byteLength)",
+    tests: [READ_PLAN],
+  },
+  {
+    name: "range kept although the tag differs",
+    file: "worker/attachments/read-plan.ts",
+    find: "if (ifRange !== null && ifRange.trim() !== etag) return whole;",
+    replace: "",
+    tests: [READ_PLAN],
   },
 ];
