@@ -1,10 +1,16 @@
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
+import { LIMITS } from "../../src/limits.ts";
+import { updateFrame } from "../../src/protocol/frames.ts";
+import { readMeta } from "../../src/storage/room-meta.ts";
 import { DeleteSet, union } from "../../src/update/delete-set.ts";
 import { splitNews } from "../../src/update/news.ts";
+import { SchemaPath } from "../../src/room/schema-path.ts";
 import { SchemaWatch } from "../../src/room/schema-watch.ts";
+import { DocClient } from "../kit/doc-client.ts";
 import { forSeeds } from "../kit/histories.ts";
 import { Random } from "../kit/random.ts";
+import { TestRoom } from "../kit/test-room.ts";
 
 /** What the document says, as the room is to read it. */
 function versionOf(doc: Y.Doc): number | null {
@@ -77,9 +83,8 @@ class Authors {
 
   /** Everybody learns everything; each sends all of it. */
   settle(): Uint8Array[] {
-    for (let round = 0; round < 2; round++) {
-      for (const doc of this.docs) for (const other of this.docs) Y.applyUpdate(doc, Y.encodeStateAsUpdate(other), "remote");
-    }
+    const states = this.docs.map((doc) => Y.encodeStateAsUpdate(doc));
+    for (const doc of this.docs) for (const state of states) Y.applyUpdate(doc, state, "remote");
     return this.#random.shuffle(this.docs).map((doc) => Y.encodeStateAsUpdate(doc));
   }
 }
@@ -141,7 +146,7 @@ describe("schema version of a room", () => {
         compared += 1;
         expect(room.version).toBe(versionOf(doc));
       };
-      for (let step = 0; step < 60; step++) {
+      for (let step = 0; step < 40; step++) {
         authors.step();
         if (random.chance(0.4)) for (const update of authors.deliveries()) give(update);
       }
@@ -150,5 +155,223 @@ describe("schema version of a room", () => {
       expect(room.version).toBe(versionOf(doc));
     });
     expect(compared).toBeGreaterThan(2_000);
+  });
+
+  it("[SC1] [SC3] a real room knows it over commits, checkpoints, sleep, death and a lost record", () => {
+    forSeeds(40, (seed) => {
+      const random = new Random(seed ^ 0x5c4e);
+      const authors = new Authors(random);
+      const room = new TestRoom();
+      const doc = new Y.Doc();
+      const carrier = new DocClient(new Y.Doc());
+      room.connect(carrier);
+      room.pass(0);
+      const current = (): number | null => room.look((r) => r.schema.current(r.isStaging));
+      const give = (update: Uint8Array): void => {
+        carrier.outbox.push(updateFrame(update));
+        room.settle();
+        Y.applyUpdate(doc, update);
+        if (random.chance(0.3)) room.pass(random.pick([0, 300, 2_000]));
+        if (doc.store.pendingStructs === null && random.chance(0.7)) expect(current()).toBe(versionOf(doc));
+      };
+      for (let step = 0; step < 40; step++) {
+        authors.step();
+        if (random.chance(0.4)) for (const update of authors.deliveries()) give(update);
+        if (random.chance(0.1)) {
+          room.pass(2_000);
+          expect(room.look((r) => r.window.isEmpty)).toBe(true);
+          if (random.chance(0.3)) room.look((r) => [...r.compact()]);
+          // A room of before it kept this.
+          if (random.chance(0.2) && room.look((r) => !r.store.isFresh)) room.look(() => room.sql.exec(`DELETE FROM room_meta WHERE key = 'schema_path'`));
+          if (random.chance(0.5)) room.hibernate();
+          else {
+            room.kill();
+            room.connect(carrier);
+            room.pass(0);
+          }
+        }
+      }
+      for (const update of authors.settle()) give(update);
+      room.pass(2_000);
+      expect(current()).toBe(versionOf(doc));
+      room.kill();
+      expect(current(), "as stored").toBe(versionOf(doc));
+      // While nobody knows the version, older servers' record cannot follow it.
+      if (room.look((r) => !r.store.isFresh && readMeta(room.sql, "schema_path") !== null)) {
+        expect((room.keys.get("roomMeta") as { schemaVersion: number | null } | undefined)?.schemaVersion ?? null, "roomMeta").toBe(versionOf(doc));
+      }
+      if (room.look((r) => !r.store.isFresh)) room.look(() => room.sql.exec(`DELETE FROM room_meta WHERE key = 'schema_path'`));
+      room.kill();
+      expect(current(), "looked up").toBe(versionOf(doc));
+    });
+  });
+
+  it("[SC1] a path over its limit keeps its newer half, and what hangs on the older is found by looking everything up", () => {
+    const random = new Random(7);
+    const room = new WatchedUpdates();
+    const main = new Y.Doc();
+    const updates: Uint8Array[] = [];
+    main.on("update", (update: Uint8Array) => updates.push(update));
+    const sets = LIMITS.maxSchemaPathRuns + 40;
+    const late = new Y.Doc();
+    for (let start = 1; start <= sets; start++) {
+      main.clientID = random.int(1_000, 0xffff_ff00);
+      main.getMap("sys").set("schemaVersion", start % 5);
+      room.receive(updates.at(-1)!);
+      room.watch.path.trim();
+      if (room.version !== start % 5) throw new Error(`set ${start}: ${room.version}`);
+      if (start === 20) Y.applyUpdate(late, Y.encodeStateAsUpdate(main));
+    }
+    expect(room.watch.path.runCount).toBeLessThanOrEqual(LIMITS.maxSchemaPathRuns);
+    expect(room.watch.path.isTrimmed).toBe(true);
+    // Who slept since the twentieth set comes back, with an id that wins against the twenty-first.
+    late.clientID = 0xffff_ffff;
+    const vector = Y.encodeStateVector(late);
+    late.getMap("sys").set("schemaVersion", 7);
+    const update = Y.encodeStateAsUpdate(late, vector);
+    room.receive(update);
+    Y.applyUpdate(main, update);
+    expect(room.watch.isLost).toBe(true);
+    const again = new WatchedUpdates();
+    for (const known of updates) again.receive(known);
+    expect(again.version).toBe(versionOf(main));
+    expect(versionOf(main)).toBe(7);
+  });
+
+  it("[SC1] many concurrent first sets, in the worst order for it, cost no more than their number", () => {
+    const path = new SchemaPath();
+    const item = { end: 1, clock: 0, originClient: -1, originClock: -1, value: 1, isDeleted: false };
+    for (let client = 1; client <= 100_000; client++) path.place({ ...item, client });
+    expect(path.runCount).toBe(1);
+    // Then a long path, and a rival for its end, again and again.
+    for (let depth = 1; depth <= 100_000; depth++) path.place({ ...item, client: 200_000 + depth, originClient: depth === 1 ? 100_000 : 199_999 + depth, originClock: 0 });
+    expect(path.runCount).toBe(100_001);
+    for (let rival = 1; rival <= 100_000; rival++) path.place({ ...item, client: 400_000 + rival, originClient: 299_999, originClock: 0 });
+    expect(path.runCount).toBe(100_001);
+    expect(path.last).toEqual({ client: 500_000, clock: 0 });
+  });
+});
+
+describe("a client with an older schema", () => {
+  const CLIENT = { door: "vault", text: true } as const;
+  const STOCK = { door: "sync", text: false } as const;
+
+  function roomOfVersion(version: unknown): TestRoom {
+    const room = new TestRoom();
+    const author = new DocClient();
+    room.connect(author);
+    room.pass(0);
+    author.doc.getMap("sys").set("schemaVersion", version);
+    room.pass(2_000);
+    room.disconnect(author);
+    room.pass(2_000);
+    return room;
+  }
+
+  function connect(room: TestRoom, options: Parameters<TestRoom["connect"]>[1]): DocClient {
+    const client = new DocClient();
+    room.connect(client, options);
+    room.settle();
+    return client;
+  }
+
+  it("[SC2] is refused at the YAOS door with both versions, fatally, and at the stock doors with 4426", () => {
+    const room = roomOfVersion(3);
+    for (const act of [() => {}, () => room.hibernate(), () => room.kill()]) {
+      act();
+      const old = connect(room, { ...CLIENT, schema: 2 });
+      const json = '{"type":"error","code":"update_required","reason":"client_schema_older_than_room","clientSchemaVersion":2,"roomSchemaVersion":3}';
+      expect([old.texts, old.peer.closed]).toEqual([[json, `__YPS:${json}`], { code: 1008, reason: "update required", by: "server" }]);
+      const stock = connect(room, { ...STOCK, schema: 0 });
+      expect([stock.texts, stock.peer.closed]).toEqual([[], { code: 4426, reason: "update required", by: "server" }]);
+    }
+    expect(room.look((r) => [r.stats.connects, r.stats.refusedConnects])).toEqual([0, 2]);
+  });
+
+  it("[SC2] a newer client, one that names none, and everybody in a room without a version are let in", () => {
+    const room = roomOfVersion(3);
+    for (const schema of [3, 4, 99, null]) expect(connect(room, { ...CLIENT, schema }).peer.closed).toBe(null);
+    expect(connect(room, STOCK).peer.closed).toBe(null);
+    for (const version of ["3", -1, 1.5, null]) expect(connect(roomOfVersion(version), { ...CLIENT, schema: 0 }).peer.closed).toBe(null);
+    expect(connect(new TestRoom(), { ...CLIENT, schema: 0 }).peer.closed).toBe(null);
+  });
+
+  it("[SC2] is refused as soon as a newer client has set it, before that is durable", () => {
+    const room = roomOfVersion(1);
+    const newer = connect(room, { ...CLIENT, schema: 2 });
+    newer.doc.getMap("sys").set("schemaVersion", 2);
+    room.settle();
+    expect(room.look((r) => r.window.isEmpty)).toBe(false);
+    expect(connect(room, { ...CLIENT, schema: 1 }).peer.closed?.code).toBe(1008);
+  });
+
+  it("[SC3] the record costs a row when the version changes and none otherwise, and looking it up writes nothing", () => {
+    const room = roomOfVersion(3);
+    const client = connect(room, { ...CLIENT, schema: 3 });
+    room.pass(2_000);
+    const rowsOf = (edit: () => void): number => {
+      const before = room.sql.rowsWritten;
+      edit();
+      room.pass(5_000);
+      return room.sql.rowsWritten - before;
+    };
+    expect(rowsOf(() => client.doc.getText("t").insert(0, "x"))).toBe(1);
+    expect(rowsOf(() => client.doc.getMap("sys").set("lastSync", 1))).toBe(1);
+    expect(rowsOf(() => client.doc.getMap("sys").set("schemaVersion", 4))).toBe(2);
+    room.look(() => room.sql.exec(`DELETE FROM room_meta WHERE key = 'schema_path'`));
+    room.kill();
+    const before = room.sql.rowsWritten;
+    expect(connect(room, { ...CLIENT, schema: 3 }).peer.closed?.code).toBe(1008);
+    room.pass(5_000);
+    expect(room.sql.rowsWritten).toBe(before);
+    const writer = connect(room, { ...CLIENT, schema: 4 });
+    room.pass(2_000);
+    writer.doc.getText("t").insert(0, "y");
+    room.pass(5_000);
+    expect(room.look(() => readMeta(room.sql, "schema_path"))).not.toBe(null);
+  });
+
+  it("[SC4] roomMeta follows the version, and stays as it is while the version does", () => {
+    const room = roomOfVersion(2);
+    const first = room.keys.get("roomMeta");
+    expect(first).toEqual({ schemaVersion: 2, updatedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as string });
+    const client = connect(room, CLIENT);
+    client.doc.getMap("sys").set("schemaVersion", 2);
+    room.pass(5_000);
+    expect(room.keys.get("roomMeta")).toEqual(first);
+    client.doc.getMap("sys").delete("schemaVersion");
+    room.pass(5_000);
+    expect(room.keys.get("roomMeta")).toMatchObject({ schemaVersion: null });
+    room.keys.set("roomMeta", { schemaVersion: "2", updatedAt: 1 });
+    expect(room.look((r) => r.schema.roomMeta)).toBe(null);
+  });
+
+  it("[SC3] a version set in an update too large for a row is kept with its publication", () => {
+    const room = new TestRoom();
+    const author = new DocClient();
+    room.connect(author);
+    room.pass(0);
+    author.doc.transact(() => {
+      author.doc.getText("t").insert(0, "x".repeat(3_000_000));
+      author.doc.getMap("sys").set("schemaVersion", 5);
+    });
+    room.settle();
+    room.pass(5_000);
+    room.pass(5_000);
+    expect(room.look((r) => r.stats.oversized)).toBe(1);
+    expect(room.look(() => readMeta(room.sql, "schema_path"))).not.toBe(null);
+    room.kill();
+    expect(connect(room, { ...CLIENT, schema: 4 }).peer.closed?.code).toBe(1008);
+  });
+
+  it("[SC2] a room whose chunks cannot be read lets everybody in, as one without a version", () => {
+    const room = roomOfVersion(3);
+    room.look((r) => [...r.compact()]);
+    room.look(() => {
+      room.sql.exec(`DELETE FROM room_meta WHERE key = 'schema_path'`);
+      room.sql.exec(`UPDATE room_chunk SET data = zeroblob(length(data))`);
+    });
+    room.kill();
+    expect(connect(room, { ...CLIENT, schema: 1 }).texts.some((frame) => frame.includes("update_required"))).toBe(false);
   });
 });
