@@ -64,6 +64,12 @@ export const LIMITS = {
   maxPresenceTombstones: 4_096,
   /** Bytes of structs held behind gaps per room, as stored. */
   maxPendingBytes: 16 * MIB,
+  /** ... and how many updates: each is looked at when a gap closes. */
+  maxPendingUpdates: 4_096,
+  /** Bytes relayed and not on disk that a room holds while it waits for its commit, above which writers are told to come back. */
+  maxUnsavedBytes: 64 * MIB,
+  /** The same while storage fails: nobody knows for how long. */
+  maxUnprovenBytes: 8 * MIB,
   /** Delete ranges in one update that lie beyond what the room knows. */
   maxUnknownDeleteRanges: 100_000,
   /** Characters of a receipt's base64 vector; old plugins drop longer ones (compat sheet, 3.4). */

@@ -3,9 +3,10 @@ import { DurableObject } from "cloudflare:workers";
 import { crc32 } from "node:zlib";
 import { LIMITS } from "../src/limits.ts";
 import { debugReport } from "../src/report/debug.ts";
-import { type ConnectOptions, Room, type RoomHost, type WriteKind } from "../src/room/room.ts";
+import { type ConnectOptions, Room, type RoomHost } from "../src/room/room.ts";
 import { SendBudget } from "../src/room/send-budget.ts";
 import { type AccessMode, type Door, OWNER_ACCESS } from "../src/room/session.ts";
+import { WriteNotes } from "../src/room/write-note.ts";
 import { callConfig } from "./access/config-calls.ts";
 import { blobReport, isBlobPath, roomBlobs } from "./attachments/room-blobs.ts";
 import { consoleLog } from "./console-log.ts";
@@ -15,11 +16,8 @@ import { readJsonBody } from "./json-body.ts";
 import { SocketPeer } from "./socket.ts";
 import { DurableSql } from "./sql.ts";
 
-/** Per room the write the disk has not confirmed. It outlives an object that dies in a write, as the isolate does (update laws, C3). */
-const unconfirmedWrites = new Map<string, { readonly kind: WriteKind }>();
-
-/** Per room the checkpoints that failed in a row. */
-const checkpointFailures = new Map<string, number>();
+/** Outlives an object that dies in a write, as the isolate does. */
+const writeNotes = new WriteNotes();
 
 /** All rooms of this isolate share its memory, so they share this. */
 const sendBudget = new SendBudget();
@@ -78,29 +76,8 @@ export class VaultSyncServer extends DurableObject<Env> {
       *peers() {
         for (const socket of ctx.getWebSockets()) yield peerOf(socket);
       },
-      writeNote: {
-        died: unconfirmedWrites.get(id)?.kind ?? null,
-        get checkpointFailures() {
-          return checkpointFailures.get(id) ?? 0;
-        },
-        set checkpointFailures(count) {
-          if (count === 0) checkpointFailures.delete(id);
-          else checkpointFailures.set(id, count);
-        },
-        begin: (kind) => void unconfirmedWrites.set(id, { kind }),
-        // A commit that fails resets the object: then this promise never says it was confirmed, and the note stays for the next instance.
-        end: (checkpointDone) => {
-          // That of this moment: a write begun before the disk confirms this one keeps its note.
-          const begun = unconfirmedWrites.get(id);
-          void ctx.storage.sync().then(
-            () => {
-              if (unconfirmedWrites.get(id) === begun) unconfirmedWrites.delete(id);
-              if (checkpointDone) checkpointFailures.delete(id);
-            },
-            () => undefined,
-          );
-        },
-      },
+      // A commit that fails resets the object: then the promise never says it was confirmed, and the note stays for the next instance.
+      writeNote: writeNotes.open(id, (then) => void ctx.storage.sync().then(then, () => undefined)),
       sendBudget,
       foreignStorage: () => foreignStorage(ctx.storage),
       keys: {
@@ -180,9 +157,7 @@ export class VaultSyncServer extends DurableObject<Env> {
   #startOver(): void {
     this.#room = null;
     this.#sql = new DurableSql(this.ctx.storage);
-    const id = this.ctx.id.toString();
-    unconfirmedWrites.delete(id);
-    checkpointFailures.delete(id);
+    writeNotes.forget(this.ctx.id.toString());
   }
 
   #connect(request: Request, url: URL): Response {

@@ -35,8 +35,6 @@ export class CheckpointKeeper {
     this.#stats = stats;
     this.#onDamage = onDamage;
     const { writeNote } = host;
-    // An instance that died in a checkpoint could not count it.
-    if (writeNote.died === "checkpoint") writeNote.checkpointFailures += 1;
     this.totals.failuresInARow = writeNote.checkpointFailures;
   }
 
@@ -149,7 +147,7 @@ export class CheckpointKeeper {
       if (error instanceof DamagedRowError) this.#onDamage(error);
       return null;
     } finally {
-      writeNote.end(isDone);
+      writeNote.end("checkpoint", isDone);
       if (this.#run === run) this.#run = null;
     }
   }

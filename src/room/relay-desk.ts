@@ -9,7 +9,8 @@ import { joinUpdates } from "../update/join-updates.ts";
 import type { Session } from "./session.ts";
 
 interface Item {
-  readonly author: Session;
+  /** Null when everybody lacks it. */
+  readonly author: Session | null;
   readonly update: Uint8Array;
 }
 
@@ -37,7 +38,7 @@ export class RelayDesk {
   }
 
   /** Passes one update on to every live session but its author, now or within `relayWindowMs`. */
-  pass(author: Session, update: Uint8Array): void {
+  pass(author: Session | null, update: Uint8Array): void {
     this.#items.push({ author, update });
     this.#byteLength += update.byteLength;
     const waitMs = this.#lastSentMs + LIMITS.relayWindowMs - this.#clock.nowMs();

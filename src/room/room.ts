@@ -9,7 +9,7 @@ import { LIMITS } from "../limits.ts";
 import type { Alarm, Checksum, Clock, Log, Peer, Sql, Timers } from "../ports.ts";
 import { CLOSE, type CloseCode, STOCK_REFUSALS, VAULT_REFUSALS, type VaultRefusal, closeFor } from "../protocol/close-codes.ts";
 import { READ_ONLY_REASON, type SchemaMismatch, degradedFrame, readOnlyFrame, receiptFrame, refusalFrames } from "../protocol/custom.ts";
-import { type InboundFrame, parseFrame, permissionDeniedFrame, queryAwarenessFrame, syncStep1Frame, syncStep2Frame } from "../protocol/frames.ts";
+import { type InboundFrame, parseFrame, permissionDeniedFrame, queryAwarenessFrame, syncStep1Frame, syncStep2Frame, updateFrame } from "../protocol/frames.ts";
 import { decodeStateVector, encodeStateVector } from "../update/state-vector.ts";
 import { DamagedRowError } from "../storage/damage.ts";
 import type { RoomKeys } from "../storage/room-meta.ts";
@@ -31,23 +31,7 @@ import { type ServeStep, nextServeStep } from "./serve.ts";
 import { type Door, OWNER_ACCESS, Session, type SessionAccess } from "./session.ts";
 import { SessionRate } from "./session-rate.ts";
 import { Stats } from "./stats.ts";
-
-/** What a write under way belongs to. */
-export type WriteKind = "commit" | "checkpoint";
-
-/**
- * Kept outside the object, because a disk that is full and a commit that fails reset it (update laws, C3): whether a write is under way, and what came
- * of the last checkpoints. Lasts as long as the isolate.
- */
-export interface WriteNote {
-  /** The write the instance before this one died in. */
-  readonly died: WriteKind | null;
-  /** Checkpoints that failed in a row, in this instance and those before it. */
-  checkpointFailures: number;
-  begin(kind: WriteKind): void;
-  /** Called in the turn of the write. When the disk has it the host clears the note, and the failures too if a checkpoint was `done`. */
-  end(checkpointDone: boolean): void;
-}
+import type { WriteNote } from "./write-note.ts";
 
 /** Everything the room needs from its host. */
 export interface RoomHost {
@@ -79,9 +63,6 @@ export interface ConnectOptions {
   readonly schema?: number | null;
 }
 
-/** Uncommitted bytes kept while storage fails; above, writers are turned away with a retryable code. */
-const MAX_UNPROVEN_BYTES = 8 * LIMITS.chunkBytes;
-
 /** Pause between two stored errors. */
 const ERROR_PAUSE_MS = 1_000;
 
@@ -111,6 +92,8 @@ export class Room {
   #lastCommitMs = 0;
   /** A large delta is being staged: nothing else may be committed until it is published. */
   #staging = false;
+  /** Somebody was turned away while storage failed. */
+  #wantsProof = false;
   #staged: ClosedWindow | null = null;
   /** Gives up the staging under way and puts its edits back into the window. */
   #abandonStaging: (() => void) | null = null;
@@ -139,9 +122,9 @@ export class Room {
       // Taking an edit now would write over what cannot be read.
       if (this.#health.kind === "unreadable") this.#end(session, CLOSE.degraded);
       else if (this.#erasedAtMs !== null) this.#end(session, CLOSE.vaultErased);
-      // It was closed before the sleep and has not answered that yet.
-      else if (this.#isRevoked(session)) this.#end(session, CLOSE.accessRevoked);
     }
+    // What was found damaged just now, one of those who slept along may have.
+    if (this.#damageOpen && this.#health.kind !== "unreadable") this.#askEverybody();
   }
 
   get store(): VaultStore {
@@ -245,7 +228,8 @@ export class Room {
     if (atMs - this.#errorKeptAtMs < ERROR_PAUSE_MS) return;
     this.#errorKeptAtMs = atMs;
     this.#host.timers.after(0, () => {
-      if (this.#isOver) return;
+      // What cannot be read is not written to either.
+      if (this.#isOver || this.#health.kind === "unreadable") return;
       const rowsBefore = this.#host.sql.rowsWritten;
       try {
         this.#store.recordError(atMs, event, detail);
@@ -643,6 +627,11 @@ export class Room {
     this.#damageOpen = true;
     this.#receiptVector = null;
     this.#ingest = new Ingest(this.#store, this.#window, this.#schema);
+    this.#askEverybody();
+  }
+
+  #askEverybody(): void {
+    const nowMs = this.#host.clock.nowMs();
     const step1 = syncStep1Frame(encodeStateVector(this.#ingest.known.vector));
     for (const session of this.#sessions.values()) session.send(step1, nowMs);
   }
@@ -658,9 +647,14 @@ export class Room {
       this.#refuseEdit(session, nowMs);
       return "readOnly";
     }
-    if (this.#health.kind === "unproven" && this.#window.byteLength + update.byteLength > MAX_UNPROVEN_BYTES) {
-      this.#countRefusal(CLOSE.degraded.reason);
-      this.#end(session, CLOSE.degraded);
+    const isUnproven = this.#health.kind === "unproven";
+    if (this.unsaved.byteLength + update.byteLength > (isUnproven ? LIMITS.maxUnprovenBytes : LIMITS.maxUnsavedBytes)) {
+      const close = isUnproven ? CLOSE.degraded : CLOSE.busy;
+      this.#countRefusal(close.reason);
+      this.#end(session, close);
+      // It comes back with the same: by then the room should know whether it can write.
+      this.#wantsProof = isUnproven;
+      this.#scheduleCommit(nowMs);
       return "turnedAway";
     }
     // A big update is not copied once per reader: they are caught up from here, one after another (update laws, C11).
@@ -672,13 +666,15 @@ export class Room {
     session.received += 1;
     this.stats.overlaps += taken.overlaps;
     for (const piece of taken.pieces) {
-      if (!isBig) this.#relays.pass(session, piece.update);
       this.#window.add(piece.update, piece.ranges, piece.deletes, nowMs);
+      if (!isBig) this.#relays.pass(piece.wasHeld ? null : session, piece.update);
+      else if (piece.wasHeld && session.live) session.send(updateFrame(piece.update), nowMs);
     }
-    if (isBig) this.#catchUpOthers(session, before);
+    // All of it is in the window before anything is read that may turn out damaged.
     if (taken.released.length > 0) this.#window.release(taken.released);
+    if (taken.held !== null) this.#window.hold(taken.held, nowMs);
+    if (isBig) this.#catchUpOthers(session, before);
     if (taken.held !== null) {
-      this.#window.hold(taken.held, nowMs);
       // Something is missing before it: the sender may have it (update laws, T13).
       session.send(syncStep1Frame(encodeStateVector(this.#ingest.known.vector)), nowMs);
     }
@@ -766,11 +762,11 @@ export class Room {
     this.#cancelCommit = this.#host.timers.after(delayMs, () => this.#commitDue());
   }
 
-  #commitDue(): void {
-    if (this.#relays.isWaiting) {
-      // A relay sent in the turn of the commit would wait for the disk.
+  #commitDue(hasFlushed = false): void {
+    if (this.#relays.isWaiting && !hasFlushed) {
+      // A relay sent in the turn of the commit would wait for the disk. Once: under load something always waits.
       this.#relays.flush();
-      this.#cancelCommit = this.#host.timers.after(0, () => this.#commitDue());
+      this.#cancelCommit = this.#host.timers.after(0, () => this.#commitDue(true));
       return;
     }
     this.#cancelCommit = null;
@@ -785,8 +781,10 @@ export class Room {
     this.#lastCommitMs = startedMs;
     const closed = this.#window.close();
     const { batch } = closed;
+    const wantsProof = this.#wantsProof || closed.waiting.size > 0;
+    this.#wantsProof = false;
     const isEmpty = batch.updates.length === 0 && batch.held.length === 0 && batch.released.length === 0 && !this.#store.wantsCommit;
-    if (isEmpty && !(this.#health.kind === "unproven" && closed.waiting.size > 0)) {
+    if (isEmpty && !(this.#health.kind === "unproven" && wantsProof)) {
       this.#settle(closed.waiting);
       return;
     }
@@ -797,7 +795,7 @@ export class Room {
       if (!this.#store.fits(batch)) {
         if (this.#keeper.busyWith !== null) {
           // Two steps may not be made of the same chunks. What is under way asks again when it is done.
-          this.#host.writeNote.end(false);
+          this.#host.writeNote.end("commit", false);
           this.#window.reopen(closed);
           return;
         }
@@ -830,7 +828,7 @@ export class Room {
 
   #committed(closed: ClosedWindow, durationMs: number, checkpointDone = false): void {
     const nowMs = this.#host.clock.nowMs();
-    this.#host.writeNote.end(checkpointDone);
+    this.#host.writeNote.end("commit", checkpointDone);
     this.#receiptVector = null;
     this.#ingest.windowClosed();
     this.#noticeHealing();
@@ -859,7 +857,7 @@ export class Room {
 
   #commitFailed(closed: ClosedWindow, error: unknown, isOversized = false): void {
     const nowMs = this.#host.clock.nowMs();
-    this.#host.writeNote.end(false);
+    this.#host.writeNote.end("commit", false);
     this.#window.reopen(closed);
     const attempts = this.#health.kind === "unproven" ? this.#health.attempts + 1 : 0;
     const reason = "a commit failed";
@@ -892,7 +890,7 @@ export class Room {
     this.#abandonStaging = () => {
       isAbandoned = true;
       end();
-      this.#host.writeNote.end(false);
+      this.#host.writeNote.end("commit", false);
       this.#window.reopen(closed);
       this.#scheduleCommit(this.#host.clock.nowMs());
     };
@@ -914,8 +912,11 @@ export class Room {
         this.#planCompaction();
         this.#committed(closed, this.#host.clock.nowMs() - startedMs, true);
       } catch (error) {
-        end();
-        this.#commitFailed(closed, error, true);
+        if (error instanceof DamagedRowError) this.#setAside([error]);
+        else {
+          end();
+          this.#commitFailed(closed, error, true);
+        }
       }
       this.#afterWork();
     };

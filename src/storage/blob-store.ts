@@ -9,6 +9,7 @@
  */
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
+import { release } from "../release.ts";
 
 /** One published attachment. */
 export interface BlobInfo {
@@ -340,15 +341,22 @@ export class BlobUpload {
     const tail = this.#openBytes === 0 ? null : { part: this.#stagedParts, data: this.#open() };
     const isNew = this.room?.publish(tail, atMs) ?? false;
     this.room = null;
-    this.#buffer = null;
+    this.#giveBack();
     return isNew;
   }
 
   /** Ends the upload without a trace. May be called twice, and after `publish`. */
   drop(): void {
-    this.#buffer = null;
+    this.#giveBack();
     this.room?.drop();
     this.room = null;
+  }
+
+  /** A megabyte for each upload would wait for a late collection. */
+  #giveBack(): void {
+    if (this.#buffer !== null) release(this.#buffer);
+    this.#buffer = null;
+    this.#openBytes = 0;
   }
 
   /** The bytes of the open part; with `more`, the whole buffer with room for so many behind them. */

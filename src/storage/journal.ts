@@ -91,21 +91,27 @@ export function appendRow(
   );
 }
 
-/** Reads every live row's summary. Reads no update. */
+/**
+ * Reads every live row's summary. Reads no update. Slots are filled from 1 on, so up to the last live one each must hold its own row: what lies there
+ * instead is damage, whatever its `seq` says, and only an empty slot is a gap. Behind the last live one lie rows that were absorbed.
+ */
 export function readJournal(sql: Sql, absorbed: number, checksum: Checksum): JournalState {
+  const stored = sql.exec<{ slot: number; seq: number; at_ms: number; bytes: number; summary: Uint8Array | null }>(
+    `SELECT slot, seq, at_ms, length(data) AS bytes, CASE WHEN seq = ? + slot THEN summary END AS summary FROM room_journal ORDER BY slot`,
+    absorbed,
+  );
+  // A row that claims to be later than it can be was live too.
+  const last = stored.findLast((row) => row.seq > absorbed)?.slot ?? 0;
   const rows: JournalRowSummary[] = [];
   const gaps: number[] = [];
   const damaged: DamagedRowError[] = [];
-  const stored = sql.exec<{ slot: number; seq: number; at_ms: number; bytes: number; summary: Uint8Array }>(
-    `SELECT slot, seq, at_ms, length(data) AS bytes, summary FROM room_journal WHERE seq > ? ORDER BY slot`,
-    absorbed,
-  );
-  let expected = absorbed + 1;
+  let expected = 1;
   for (const row of stored) {
-    for (; expected < row.seq; expected++) gaps.push(expected);
-    expected = row.seq + 1;
+    if (row.slot > last || row.slot < 1) continue;
+    for (; expected < row.slot; expected++) gaps.push(absorbed + expected);
+    expected = row.slot + 1;
     try {
-      if (row.seq !== absorbed + row.slot) throw new DamagedRowError({ kind: "journal", slot: row.slot }, "row-unreadable");
+      if (row.summary === null) throw new DamagedRowError({ kind: "journal", slot: row.slot }, "row-unreadable");
       rows.push({ slot: row.slot, seq: row.seq, atMs: row.at_ms, byteLength: row.bytes, ...decodeRowSummary(row.summary, row.slot, checksum) });
     } catch (error) {
       damaged.push(

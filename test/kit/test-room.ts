@@ -1,4 +1,5 @@
-import { Room, type ConnectOptions, type RoomHost, type WriteKind } from "../../src/room/room.ts";
+import { Room, type ConnectOptions, type RoomHost } from "../../src/room/room.ts";
+import { WriteNotes } from "../../src/room/write-note.ts";
 import { SendBudget } from "../../src/room/send-budget.ts";
 import { checksum } from "./checksum.ts";
 import type { DocClient } from "./doc-client.ts";
@@ -29,8 +30,10 @@ export class TestRoom {
   /** Times an instance died. */
   deaths = 0;
   #room: Room | null = null;
-  #writeUnderWay: WriteKind | null = null;
-  readonly #outside = { checkpointFailures: 0 };
+  /** Outside the object: outlives its instances. */
+  readonly #notes = new WriteNotes();
+  /** To be called when this turn's writes have reached the disk. */
+  #confirmations: (() => void)[] = [];
   /** Peers that live through a wake. */
   #open = new Set<FakePeer>();
 
@@ -47,7 +50,6 @@ export class TestRoom {
 
   #host(): RoomHost {
     const open = this.#open;
-    const outside = this.#outside;
     return {
       sql: this.sql,
       clock: this.clock,
@@ -56,21 +58,7 @@ export class TestRoom {
       log: this.log,
       checksum,
       peers: () => [...open].filter((peer) => peer.closed === null),
-      writeNote: {
-        died: this.#writeUnderWay,
-        get checkpointFailures() {
-          return outside.checkpointFailures;
-        },
-        set checkpointFailures(count) {
-          outside.checkpointFailures = count;
-        },
-        begin: (kind) => {
-          this.#writeUnderWay = kind;
-        },
-        end: (checkpointDone) => {
-          this.#noteEnds = checkpointDone ? "checkpoint" : "write";
-        },
-      },
+      writeNote: this.#notes.open("room", (then) => void this.#confirmations.push(then)),
       sendBudget: this.sendBudget,
       foreignStorage: () => this.foreign,
       keys: {
@@ -86,11 +74,9 @@ export class TestRoom {
     };
   }
 
-  #noteEnds: "write" | "checkpoint" | null = null;
-
   /** Whether the note outside the object says that a write is under way, or was when the instance died. */
   get noteStands(): boolean {
-    return this.#writeUnderWay !== null;
+    return this.#notes.isMarked("room");
   }
 
   /** Runs one event. Returns false when the instance died in it. */
@@ -98,9 +84,7 @@ export class TestRoom {
     const queued = new Map([...this.#open].map((peer) => [peer, peer.sent.length]));
     try {
       this.sql.turn(() => event(this.room));
-      if (this.#noteEnds !== null) this.#writeUnderWay = null;
-      if (this.#noteEnds === "checkpoint") this.#outside.checkpointFailures = 0;
-      this.#noteEnds = null;
+      for (const confirm of this.#confirmations.splice(0)) confirm();
       return true;
     } catch (error) {
       if (!(error instanceof ObjectResetError)) throw error;
@@ -123,7 +107,7 @@ export class TestRoom {
   /** The instance is gone, its sockets with it. @param inCommit whether the platform reset it in a commit; else the process was killed */
   die(): void {
     this.deaths += 1;
-    this.#noteEnds = null;
+    this.#confirmations = [];
     for (const peer of this.#open) {
       peer.drop();
       this.clients.get(peer)?.lost();
@@ -138,8 +122,7 @@ export class TestRoom {
   /** The whole process is killed: the note outside the object dies too. */
   kill(): void {
     this.die();
-    this.#writeUnderWay = null;
-    this.#outside.checkpointFailures = 0;
+    this.#notes.clear();
   }
 
   /** The instance is over, as after an erasure; its sockets stay. */

@@ -311,9 +311,11 @@ describe("after a failed commit", () => {
     stranger.doc.getText("text").insert(0, "from somebody new");
     a.doc.getText("text").insert(0, "more");
     room.settle();
+    room.pass(10_000);
     expect(a.peer.closed?.code).toBe(4507);
     room.connect(stranger);
     room.pass(5_000);
+    room.pass(10_000);
     expect(stranger.peer.closed?.code).toBe(4507);
     expect(room.sql.rowsWritten).toBe(0);
     checkFrames(history, "unreadable");

@@ -43,6 +43,7 @@ function healsFrom(damage: string): void {
   room.settle();
   expect(empty.answers).toBe(0);
   expect(empty.denials.length).toBeGreaterThan(0);
+  room.pass(10_000);
   expect(empty.peer.closed?.code).toBe(4510);
   expect(room.look((r) => r.store.lost.length + (r.store.lostUnknown ? 1 : 0))).toBeGreaterThan(0);
 
@@ -87,6 +88,7 @@ describe("damage", () => {
     const client = new DocClient();
     room.connect(client);
     room.settle();
+    room.pass(10_000);
     expect(client.peer.closed?.code).toBe(4507);
     expect(client.answers).toBe(0);
     expect(room.sql.rowsWritten).toBe(rows);
@@ -159,6 +161,7 @@ describe("damage", () => {
     const client = new DocClient();
     room.connect(client);
     room.settle();
+    room.pass(10_000);
     expect(client.peer.closed?.code).toBe(4507);
     expect(client.texts.join()).toContain("yaos/degraded");
   });
@@ -204,6 +207,7 @@ describe("damage", () => {
         stranger.doc.getMap("m").set("mine", 1);
         room.connect(stranger);
         room.pass(12_000);
+        room.pass(10_000);
         expect(stranger.peer.closed?.code).toBe(4510);
         if (restarts) room.kill();
         room.connect(owner);
