@@ -12,7 +12,8 @@ function bodyOf(pieces: readonly Uint8Array[], end: "close" | "error" | "hang" =
     {
       pull(controller) {
         const piece = queue.shift();
-        if (piece !== undefined) controller.enqueue(piece);
+        // A copy: what is drained is given back.
+        if (piece !== undefined) controller.enqueue(piece.slice());
         else if (end === "close") controller.close();
         else if (end === "error") controller.error(new Error("connection lost"));
         else return new Promise(() => undefined);

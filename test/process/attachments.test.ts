@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
 import { type HostProcess, killStartedHosts, startHost } from "../kit/host-process.ts";
 
-/** Ten uploads of ten MiB at once, none of them held: the runtime alone takes some 75 MB. */
+/** Six uploads and twelve downloads of ten MiB at once, none of them held: the runtime alone takes some 75 MB. */
 const MAX_RSS_BYTES = 300 * 1024 * 1024;
 const MIB = 1024 * 1024;
 
@@ -17,7 +17,7 @@ let dataDir: string;
 let host: HostProcess;
 beforeAll(async () => {
   dataDir = mkdtempSync(join(tmpdir(), "yaos-blobs-"));
-  host = await startHost({ dataDir, env: { YAOS_BLOB_QUOTA_BYTES: String(200 * MIB) } });
+  host = await startHost({ dataDir, env: { YAOS_BLOB_QUOTA_BYTES: String(60 * MIB) } });
 });
 afterAll(async () => {
   await host.stop();
@@ -80,7 +80,7 @@ it("[AT7] a server killed in the middle of an upload has what was answered, whol
   await vi.waitFor(async () => expect((await attachmentsOf("killed")).uploads).toBe(1), 5_000);
   await host.kill9Group();
   socket.destroy();
-  host = await startHost({ dataDir, env: { YAOS_BLOB_QUOTA_BYTES: String(200 * MIB) } });
+  host = await startHost({ dataDir, env: { YAOS_BLOB_QUOTA_BYTES: String(60 * MIB) } });
   expect(await present("killed", hashOf(answered), hashOf(cut))).toEqual([hashOf(answered)]);
   expect(hashOf(new Uint8Array(await (await get("killed", hashOf(answered))).arrayBuffer()))).toBe(hashOf(answered));
   expect((await put("killed", cut)).status).toBe(204);
@@ -99,7 +99,7 @@ it("[AT5] answers carry their length, so that a client notices one that breaks o
 
 it("[AT9] a full vault says so to a client that is still sending", async () => {
   const vault = "full";
-  const sizes = Array.from({ length: 20 }, (_, at) => content(LIMITS.maxBlobUploadBytes, 100 + at));
+  const sizes = Array.from({ length: 6 }, (_, at) => content(LIMITS.maxBlobUploadBytes, 100 + at));
   for (const bytes of sizes) expect((await put(vault, bytes)).status).toBe(204);
   for (let again = 0; again < 3; again++) {
     const refused = await put(vault, content(LIMITS.maxBlobUploadBytes, 200 + again));
@@ -107,9 +107,9 @@ it("[AT9] a full vault says so to a client that is still sending", async () => {
   }
 });
 
-it("ten uploads and twenty downloads of the largest size at once are streamed, not held", async () => {
+it("six uploads and twelve downloads of the largest size at once are streamed, not held", async () => {
   const peak = (): number => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${host.workerdPid}/status`, "utf8"))![1]) * 1024;
-  const sizes = Array.from({ length: 10 }, (_, at) => content(LIMITS.maxBlobUploadBytes, 300 + at));
+  const sizes = Array.from({ length: 6 }, (_, at) => content(LIMITS.maxBlobUploadBytes, 300 + at));
   for (const answer of await Promise.all(sizes.map((bytes) => put("many", bytes)))) expect(answer.status).toBe(204);
   const hashes = [...sizes, ...sizes].map((bytes) => hashOf(bytes));
   const downloads = await Promise.all(hashes.map((hash) => get("many", hash)));

@@ -107,6 +107,9 @@ for (const [name, at] of [["the room's database", SQL], ["R2", R2]] as const) {
       const answer = await call(at, vault, hashOf(bytes));
       expect(answer.headers.get("Content-Type")).toBe("application/octet-stream");
       expect(await isSame(answer, bytes)).toBe(true);
+      const odd = content(3, 99);
+      await put(at, vault, odd, hashOf(odd), { "Content-Type": `a/${"b".repeat(300)}` });
+      expect((await call(at, vault, hashOf(odd))).headers.get("Content-Type")).toBe("application/octet-stream");
     });
 
     test("[AT2] exists: order kept, what is no hash dropped, 50 looked at, other vaults not seen", async () => {

@@ -156,7 +156,7 @@ export class RoomBlobs {
     const contentType = request.headers.get("Content-Type") ?? "application/octet-stream";
     if (this.store.find(hash) !== null) {
       // The same bytes again: looked at, so that the answer does not depend on who came first, and not written.
-      const fault = await takeBody(body, announced, hash, () => undefined);
+      const fault = await takeBody(body, announced, hash, release);
       return fault === null ? new Response(null, { status: 204 }) : blobError(fault);
     }
     let upload: BlobUpload;

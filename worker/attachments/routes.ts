@@ -23,6 +23,8 @@ export type AttachmentGuard = (
 
 /** Body of `exists`: 50 hashes are 3.4 KB; more of them are ignored, not refused, as existing servers do. */
 const MAX_QUESTION_BYTES = 64 * 1024;
+/** Longer than any media type with its parameters; it is stored with each attachment. */
+const MAX_TYPE_CHARS = 255;
 /** Vaults whose use of R2 this isolate has reported to their rooms. */
 const reported = new Set<string>();
 const MAX_REPORTED = 1_000;
@@ -87,7 +89,8 @@ async function answerPut(call: Call, vaultId: string, backend: Backend): Promise
   if (announced !== null && announced > LIMITS.maxBlobUploadBytes) return blobError("tooLarge");
   const { body } = request;
   if (body === null || announced === 0) return blobError("missingBody");
-  const contentType = request.headers.get("Content-Type") ?? "application/octet-stream";
+  const given = request.headers.get("Content-Type") ?? "";
+  const contentType = given === "" || given.length > MAX_TYPE_CHARS ? "application/octet-stream" : given;
   if (backend.kind === "sql") {
     const query = `quota=${blobQuotaBytes(call.env)}&length=${announced ?? ""}`;
     return toRoom(call.env, vaultId, backend, hash, { method: "PUT", headers: { "Content-Type": contentType }, body }, query);

@@ -1,6 +1,7 @@
 /** A request body, chunk by chunk: bounded, hashed as it passes, and given up when nothing comes any more. */
 import { createHash } from "node:crypto";
 import { LIMITS } from "../../src/limits.ts";
+import { release } from "../../src/release.ts";
 
 /** Why a body is not the attachment its address names. */
 export type BodyFault = "missingBody" | "tooLarge" | "lengthMismatch" | "hashMismatch" | "cutOff" | "stalled";
@@ -31,7 +32,10 @@ export async function takeBody(
       received += next.byteLength;
       if (received > LIMITS.maxBlobUploadBytes) return "tooLarge";
       if (announced !== null && received > announced) return "lengthMismatch";
-      if (refusal !== null) continue;
+      if (refusal !== null) {
+        release(next);
+        continue;
+      }
       digest.update(next);
       try {
         await take(next);
