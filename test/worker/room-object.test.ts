@@ -1,4 +1,4 @@
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as anyEnv, exports } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import { RoomSocket } from "../kit/room-socket.ts";
@@ -17,6 +17,10 @@ afterEach(() => {
 /** A real upgrade through the Worker's own fetch. */
 async function join(vault: string): Promise<RoomSocket> {
   const answer = await worker.fetch(`https://host/vault/sync/${vault}?token=test-token&schemaVersion=2`, { headers: { Upgrade: "websocket" } });
+  return take(answer);
+}
+
+async function take(answer: Response): Promise<RoomSocket> {
   expect(answer.status).toBe(101);
   const socket = answer.webSocket!;
   socket.binaryType = "arraybuffer";
@@ -150,4 +154,83 @@ test("[CP6] compaction needs the credential and the switch; debug needs the cred
   await hibernate("admin");
   const late = await join("admin");
   expect(late.doc.getText("t").toString()).toBe("to be moved");
+});
+
+function roomOf(vault: string): DurableObjectStub {
+  return env.YAOS_SYNC.get(env.YAOS_SYNC.idFromName(vault));
+}
+
+async function ask(vault: string, act: string, body?: unknown): Promise<unknown> {
+  const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+  return (await roomOf(vault).fetch(`https://internal/__yaos/${act}`, init)).json();
+}
+
+test("[SC4] meta and the record older servers read follow the document", async () => {
+  expect(await ask("meta", "meta")).toEqual({ roomId: "meta", meta: null });
+  const a = await join("meta");
+  a.doc.getMap("sys").set("schemaVersion", 2);
+  await a.until(() => a.isReceipted);
+  const { meta } = (await ask("meta", "meta")) as { meta: { schemaVersion: number; updatedAt: string } };
+  expect(meta).toEqual({ schemaVersion: 2, updatedAt: new Date(meta.updatedAt).toISOString() });
+  expect(await runInDurableObject(roomOf("meta"), (_, state) => state.storage.kv.get("roomMeta"))).toEqual(meta);
+  await hibernate("meta");
+  expect(await ask("meta", "meta")).toEqual({ roomId: "meta", meta });
+});
+
+test("[ER1] [ER3] [ER4] erasing leaves nothing in the object, whoever wrote it, alarm included; lifted, it begins anew", async () => {
+  const a = await join("gone");
+  a.doc.getText("t").insert(0, "secret");
+  await a.until(() => a.isReceipted);
+  await runInDurableObject(roomOf("gone"), async (_, state) => {
+    state.storage.sql.exec("CREATE TABLE journal (id INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB)");
+    state.storage.sql.exec("INSERT INTO journal (data) VALUES (x'00')");
+    state.storage.kv.put("document:checkpoint:current", { version: 1 });
+    state.storage.kv.put("__ps_name", "gone");
+    await state.storage.setAlarm(Date.now() + 3_600_000);
+  });
+  a.doc.getText("t").insert(0, "uncommitted ");
+  const erased = (await ask("gone", "erase", {})) as { erased: boolean; erasedAt: string };
+  expect(erased).toEqual({ erased: true, erasedAt: new Date(erased.erasedAt).toISOString() });
+  await a.until(() => a.closed !== null);
+  expect(a.closed).toEqual({ code: 4404, reason: "vault erased" });
+  const left = await runInDurableObject(roomOf("gone"), async (_, state) => ({
+    keys: [...state.storage.kv.list()].length,
+    tables: state.storage.sql
+      .exec<{ name: string }>("SELECT name FROM sqlite_schema WHERE type = 'table'")
+      .toArray()
+      .map((row) => row.name)
+      .filter((name) => !/^(?:sqlite|_cf)_/.test(name)),
+    alarm: await state.storage.getAlarm(),
+  }));
+  expect(left).toEqual({ keys: 0, tables: ["room_erased"], alarm: null });
+  expect(await ask("gone", "erase", {})).toEqual(erased);
+  expect(await debug("gone")).toMatchObject({ erasedAt: erased.erasedAt });
+  await hibernate("gone");
+  expect(await ask("gone", "unerase", {})).toEqual({ erased: false, wasErased: true });
+  expect(await ask("gone", "unerase", {})).toEqual({ erased: false, wasErased: false });
+  const fresh = await join("gone");
+  expect(fresh.doc.getText("t").toString()).toBe("");
+  fresh.doc.getText("t").insert(0, "new");
+  await fresh.until(() => fresh.isReceipted);
+});
+
+test("[RV1] [RV2] revoking answers with what it closed, lasts, and refuses a body it does not understand", async () => {
+  const answer = await roomOf("revoke").fetch("https://internal/__yaos/connect?door=vault&text=1&room=revoke&by=device&mode=rw&epoch=3&schema=2&sl=0", {
+    headers: { Upgrade: "websocket" },
+  });
+  const a = await take(answer);
+  const below = 4;
+  expect(await ask("revoke", "revoke", { by: "nobody", below })).toEqual({ closed: 0 });
+  expect(a.closed).toBe(null);
+  for (const body of [{}, { by: "", below: 1 }, { by: "owner" }, { by: "owner", below: "1" }, { by: "owner", below: 1.5 }, [], null]) {
+    expect(await ask("revoke", "revoke", body)).toHaveProperty("error");
+  }
+  expect(await ask("revoke", "revoke", { by: "device", below })).toEqual({ closed: 1 });
+  await a.until(() => a.closed !== null);
+  expect(a.closed).toEqual({ code: 4403, reason: "access revoked" });
+  await evictDurableObject(roomOf("revoke"), { webSockets: "hibernate" });
+  const stored = await runInDurableObject(roomOf("revoke"), (_, state) =>
+    state.storage.sql.exec<{ value: string }>("SELECT value FROM room_meta WHERE key = 'access:device'").one(),
+  );
+  expect(stored).toEqual({ value: String(below) });
 });
