@@ -47,6 +47,8 @@ export const LIMITS = {
   relayWindowBytes: 64 * KIB,
   /** Nesting depth of `Any`/JSON content that the reader follows (genuine clients stay far below; update laws, A1). */
   maxContentDepth: 1_000,
+  /** Structs in one update, collected ones not counted: a rewrite keeps some 100 bytes for each. A 34 MB vault has 618,000. */
+  maxStructsPerUpdate: 1_500_000,
   /** Clients in one state vector or one update. A vault of ten years has some thousands (update laws, W8). */
   maxClientsPerMessage: 100_000,
   /** Largest state vector frame, bytes: `maxClientsPerMessage` at up to 14 bytes each, rounded. */
@@ -133,6 +135,8 @@ export const LIMITS = {
   /** The Worker's copy of the config object's answer is used this long by an isolate, and checked again before a refusal when older than the second. */
   configCacheMs: 60_000,
   configRecheckMs: 2_000,
+  /** Refused device credentials an isolate asks the config object about per minute before it looks for their ids first: somebody is guessing. */
+  blindAdmissionsPerMinute: 20,
   /** Rooms told of a revocation at once, and at most per request: Workers may make 1,000 internal requests each. */
   roomCallsAtOnce: 6,
   maxRoomCalls: 900,

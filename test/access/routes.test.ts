@@ -204,6 +204,18 @@ test("[AC18] a device credential that was refused costs nothing the next time", 
   expect((await isolate.call("GET", "/vault/v/debug/recent", { token: credential })).status).toBe(200);
 });
 
+test("[AC18] whoever guesses device credentials costs a request in two seconds, and refuses nobody", async () => {
+  await claimed();
+  const { credential } = await makeDevice();
+  const guess = (i: number): string => `yd1.${String(i).padStart(12, "x")}.${"b".repeat(43)}`;
+  for (let i = 0; i < LIMITS.blindAdmissionsPerMinute + 1; i++) expect((await isolate.call("GET", "/vault/v/debug/recent", { token: guess(i) })).status).toBe(401);
+  expect(install.takeConfigCalls()).toHaveLength(LIMITS.blindAdmissionsPerMinute + 1);
+  // The first look at what exists; the clock stands still, so the next must wait and is not awaited here.
+  expect((await isolate.call("GET", "/vault/v/debug/recent", { token: guess(1_000) })).status).toBe(401);
+  expect((await isolate.call("GET", "/vault/v/debug/recent", { token: credential })).status).toBe(200);
+  expect(install.takeConfigCalls()).toEqual(["GET /__yaos/devices", "POST /__yaos/devices/admit"]);
+});
+
 test("[AC17] a device at an unclaimed server is told so", async () => {
   const credential = `yd1.${"a".repeat(12)}.${"b".repeat(43)}`;
   expect(await isolate.call("GET", "/vault/v/debug/recent", { token: credential })).toMatchObject({ status: 503, body: { error: "unclaimed" } });
@@ -301,6 +313,12 @@ test("[AC26] wrong codes are counted over the install; malformed ones cost nothi
   for (let i = 0; i < 5; i++) expect((await install.isolate().call("POST", "/api/pair", { body: { code: "ZZZZ-ZZZZ" } })).status).toBe(403);
   const locked = await isolate.call("POST", "/api/pair", { body: { code: "ZZZZ-ZZZZ" } });
   expect([locked.status, locked.body, locked.headers.get("Retry-After")]).toEqual([429, { error: "too many wrong codes" }, "60"]);
+  install.takeConfigCalls();
+  pass(30_000);
+  const again = await isolate.call("POST", "/api/pair", { body: { code: "ZZZZ-ZZZZ" } });
+  expect([again.status, again.headers.get("Retry-After"), install.takeConfigCalls()]).toEqual([429, "30", []]);
+  pass(30_000);
+  expect((await isolate.call("POST", "/api/pair", { body: { code: "ZZZZ-ZZZZ" } })).status).toBe(403);
 });
 
 test("[AC30] erasing is dark without its variable, wants the id twice, and is the owner's", async () => {

@@ -9,7 +9,7 @@ import { sha256Hex } from "../../src/access/digest.ts";
 import { verifyTicket } from "../../src/access/ticket.ts";
 import type { Env } from "../env.ts";
 import { noteOf } from "../request-note.ts";
-import { callConfig, configReader, memoryOf } from "./config-calls.ts";
+import { callConfig, configReader, deviceIdReader, memoryOf } from "./config-calls.ts";
 import { envToken, isOwnersToken, type Owner, readOwner, tryOwner } from "./owner.ts";
 
 /** Whoever was found to hold a credential, as the room is told. */
@@ -74,6 +74,9 @@ async function admitDevice(env: Env, request: Request, id: string, secretHash: s
   const { refusals } = memoryOf(env);
   const key = `${id} ${secretHash ?? "ticket"} ${vault}`;
   if (refusals.has(key)) return UNAUTHORIZED;
+  const worthAsking = refusals.worthAsking(id, deviceIdReader(env, request));
+  noteOf(request).keep(worthAsking.catch(() => undefined));
+  if (!(await worthAsking)) return UNAUTHORIZED;
   const { status, body } = await callConfig(env, "POST", "/__yaos/devices/admit", { id, secretHash, vault });
   if (status !== 200) throw new Error(`Cannot admit a device: status ${status}`);
   const { ok, mode, epoch, claimed } = body as { ok?: unknown; mode?: unknown; epoch?: unknown; claimed?: unknown };

@@ -12,7 +12,12 @@ const CONFIG_NAME = "global-config";
 type ConfigAnswer = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
 
 /** What an isolate remembers of an install. */
-type Memory = { readonly cache: ConfigCache; readonly refusals: Refusals };
+type Memory = {
+  readonly cache: ConfigCache;
+  readonly refusals: Refusals;
+  /** Until when the install takes no pairing code; milliseconds since the epoch. */
+  pairingLockedUntilMs: number;
+};
 
 const memories = new WeakMap<DurableObjectNamespace, Memory>();
 
@@ -20,7 +25,9 @@ const memories = new WeakMap<DurableObjectNamespace, Memory>();
 export function memoryOf(env: Env): Memory {
   let memory = memories.get(env.YAOS_CONFIG);
   if (memory === undefined) {
-    memory = { cache: new ConfigCache(() => Date.now()), refusals: new Refusals() };
+    const nowMs = (): number => Date.now();
+    const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+    memory = { cache: new ConfigCache(nowMs), refusals: new Refusals({ nowMs, wait }), pairingLockedUntilMs: 0 };
     memories.set(env.YAOS_CONFIG, memory);
   }
   return memory;
@@ -39,6 +46,18 @@ export function configReader(env: Env, request: Request): ReadConfig {
     const read = callConfig(env, "GET", "/__yaos/config").then(({ status, body }) => {
       if (status !== 200) throw new Error(`Cannot read the config: status ${status}`);
       return body as unknown as OwnerConfig;
+    });
+    noteOf(request).keep(read.catch(() => undefined));
+    return read;
+  };
+}
+
+/** Reads which devices are in force. */
+export function deviceIdReader(env: Env, request: Request): () => Promise<ReadonlySet<string>> {
+  return () => {
+    const read = callConfig(env, "GET", "/__yaos/devices").then(({ body }) => {
+      const devices = (body as { devices?: readonly { id: string; revokedAt: number | null }[] }).devices ?? [];
+      return new Set(devices.filter(({ revokedAt }) => revokedAt === null).map(({ id }) => id));
     });
     noteOf(request).keep(read.catch(() => undefined));
     return read;

@@ -8,7 +8,7 @@ import { errorAnswer, jsonAnswer } from "../answers.ts";
 import type { Env } from "../env.ts";
 import { readJsonBody } from "../json-body.ts";
 import { noteAuthFailure, tooManyAnswer } from "../limits/gate.ts";
-import { callConfig } from "./config-calls.ts";
+import { callConfig, memoryOf } from "./config-calls.ts";
 import { type Call, guardOwner } from "./guard.ts";
 import type { Owner } from "./owner.ts";
 import { tellRooms } from "./tell-rooms.ts";
@@ -56,13 +56,23 @@ async function redeem(call: Call): Promise<Response> {
   if (!body.ok) return errorAnswer(body.status, body.error);
   const code = readPairingCode(body.value["code"]);
   if (code === null) return errorAnswer(400, "invalid code");
+  const memory = memoryOf(call.env);
+  const lockedMs = memory.pairingLockedUntilMs - Date.now();
+  if (lockedMs > 0) return locked(lockedMs);
   const answer = await callConfig(call.env, "POST", "/__yaos/pairings/redeem", { code });
   if (answer.status === 403) {
     const tooMany = await noteAuthFailure(call.env, call.req.raw);
     if (tooMany !== null) return tooManyAnswer(tooMany);
   }
-  const { retryAfterMs, ...rest } = answer.body as { retryAfterMs?: number };
-  return jsonAnswer(rest, answer.status, retryAfterMs === undefined ? {} : { "Retry-After": String(Math.ceil(retryAfterMs / 1_000)) });
+  const { retryAfterMs } = answer.body as { retryAfterMs?: number };
+  if (answer.status !== 429 || retryAfterMs === undefined) return jsonAnswer(answer.body, answer.status);
+  memory.pairingLockedUntilMs = Date.now() + retryAfterMs;
+  return locked(retryAfterMs);
+}
+
+/** No code is looked at for now, so none is sent to be looked at. */
+function locked(ms: number): Response {
+  return jsonAnswer({ error: "too many wrong codes" }, 429, { "Retry-After": String(Math.ceil(ms / 1_000)) });
 }
 
 /** The digest the config object compares once more in its own turn; null in env mode, where it has none. */
