@@ -31,6 +31,8 @@ export interface Ingested {
   readonly released: readonly number[];
   /** Structs that overlapped what the room had (update laws, T2). */
   readonly overlaps: number;
+  /** An answer of a client that has what was lost of the stored deletions, if anything was. */
+  readonly bringsLostDeletes: boolean;
 }
 
 /** Up to this many delete ranges, a live edit's deletions are written without reading what is stored: it is hardly ever repeated. */
@@ -89,6 +91,7 @@ export class Ingest {
     if (held !== null && (this.#heldBytes + held.byteLength > LIMITS.maxPendingBytes || this.#waiting.size >= LIMITS.maxPendingUpdates)) {
       throw new PendingFullError(this.#heldBytes, held.byteLength);
     }
+    const bringsLostDeletes = isAnswer && this.#store.bringsLostDeletes(news.deletes);
     const deletes = this.#newDeletes(news.deletes, isAnswer);
     this.#checkUnknownDeletes(deletes, news);
     this.#checkClients(news);
@@ -105,7 +108,8 @@ export class Ingest {
       this.#rememberHeld(held);
       this.#unstored.push(held);
     }
-    return { pieces, held, released, overlaps: news.overlaps };
+    if (!isAnswer) this.#store.noteFreshDeletes(deletes);
+    return { pieces, held, released, overlaps: news.overlaps, bringsLostDeletes };
   }
 
   /** Whether `take` would bring anything. Takes nothing. @throws {UpdateRefusedError}, {DamagedRowError} as `take` */

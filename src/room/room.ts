@@ -679,7 +679,7 @@ export class Room {
       session.send(syncStep1Frame(encodeStateVector(this.#ingest.known.vector)), nowMs);
     }
     // Who has had every relay has every deletion too; its answer brings them all.
-    if (isAnswer && session.live && session.mode === "rw" && this.#store.lostUnknown) this.#store.unknownHealed();
+    if (isAnswer && session.live && session.mode === "rw" && this.#store.lostUnknown && taken.bringsLostDeletes) this.#store.unknownHealed();
     if (this.#damageOpen) this.#revisitParked();
     if (this.#window.isEmpty) this.#noticeHealing();
     const isNews = taken.pieces.length > 0 || taken.held !== null;

@@ -22,7 +22,8 @@ export type Knows = (client: number, clock: number) => boolean;
 export class SchemaWatch {
   readonly path: SchemaPath;
   /** Items whose predecessor the room does not have, oldest first. */
-  #orphans: SchemaItem[];
+  #orphans: SchemaItem[] = [];
+  #orphanClients = new Set<number>();
   /** Of the update being looked at. */
   #found: SchemaItem[] = [];
   /** Clocks of `#found` per client, ascending as the update has them: pairs of first clock and end. */
@@ -35,7 +36,7 @@ export class SchemaWatch {
 
   constructor(path: SchemaPath = new SchemaPath(), orphans: readonly SchemaItem[] = []) {
     this.path = path;
-    this.#orphans = [...orphans];
+    this.#keep(orphans);
   }
 
   /** Begins an update; forgets one that was begun and not taken. */
@@ -83,7 +84,7 @@ export class SchemaWatch {
 
   /** Whether this clock was found in the update or waits for its predecessor. */
   #isOpen(client: number, clock: number): boolean {
-    if (this.#orphans.length > 0 && this.#orphans.some((item) => item.client === client && item.clock <= clock && clock < item.end)) return true;
+    if (this.#orphanClients.has(client) && this.#orphans.some((item) => item.client === client && item.clock <= clock && clock < item.end)) return true;
     const clocks = this.#foundClocks.get(client);
     if (clocks === undefined) return false;
     let low = 0;
@@ -129,7 +130,12 @@ export class SchemaWatch {
     }
     if (kept.length > 0 || this.#orphans.length > 0) this.isChanged = true;
     if (kept.length > LIMITS.maxSchemaOrphans) this.isLost = true;
-    this.#orphans = kept.slice(-LIMITS.maxSchemaOrphans);
+    this.#keep(kept.slice(-LIMITS.maxSchemaOrphans));
+  }
+
+  #keep(orphans: readonly SchemaItem[]): void {
+    this.#orphans = [...orphans];
+    this.#orphanClients = new Set(orphans.map((item) => item.client));
   }
 
   /** Notes deletions that came. */

@@ -5,7 +5,7 @@
  */
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
-import { type DeleteSet, DeleteSetBuilder, clientHash, decodeDeleteSet, encodeDeleteSet, union, unionSteps } from "../update/delete-set.ts";
+import { type DeleteSet, DeleteSetBuilder, clientHash, clockCount, decodeDeleteSet, encodeDeleteSet, union, unionSteps } from "../update/delete-set.ts";
 import { joinDeleteSets } from "../update/join-delete-sets.ts";
 import { ELEMENT_WORK, Pacer, STRUCT_WORK, withoutPauses } from "../update/pacer.ts";
 import { DamagedRowError } from "./damage.ts";
@@ -116,7 +116,7 @@ export function* absorbDeletes(sql: Sql, checksum: Checksum, directory: DeleteDi
   for (const client of added.clients()) {
     const ranges = all.ranges(client);
     if (ranges === undefined) continue;
-    hashes.set(client, clientHash(ranges));
+    hashes.set(client, { hash: clientHash(ranges), clocks: clockCount(ranges) });
     pacer.spend(STRUCT_WORK + ranges.length * ELEMENT_WORK);
     yield* pacer.pause();
   }

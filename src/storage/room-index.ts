@@ -5,8 +5,9 @@
  * Bytes: var-uints throughout. format (1) · absorbed seq · next chunk id · next delete row · chunk count, then per chunk: id, part count, byte length, CRC-32,
  * deleted clocks since its rewrite, run count, then per run: client, clock, end - clock, struct count, byte length (offsets follow, runs lie
  * back to back), then the byte length of its cut points and these ·
- * delete delta bytes · shard count, then per shard: row, first client, continues (0 or 1), byte length, range count · hash count, then per client: client, hash · lost
- * range count, then per range: client, first clock, clocks · 0, or 1 and the healers: client count, then per client: client, end.
+ * delete delta bytes · shard count, then per shard: row, first client, continues (0 or 1), byte length, range count · hash count, then per client: client, hash, deleted clocks · lost
+ * range count, then per range: client, first clock, clocks · 0, or 1 and the healers: client count, then per client: client, end ·
+ * lost deletions like the hashes.
  */
 import { ByteReader, ByteWriter } from "../update/varint.ts";
 import type { ChunkRun } from "../update/chunk.ts";
@@ -55,8 +56,8 @@ export interface RoomIndex {
   readonly deltaBytes: number;
   /** Ascending by `firstClient`. */
   readonly shards: readonly DeleteShard[];
-  /** Per client with deletions: hash of its canonical ranges, base and delta together, journal left out. */
-  readonly hashes: ReadonlyMap<number, number>;
+  /** Per client with deletions: of its canonical ranges, base and delta together, journal left out. */
+  readonly hashes: ReadonlyMap<number, DeleteFingerprint>;
   /** Clocks whose row was damaged and set aside. Those that a client has brought back since are no longer missing. */
   readonly lost: readonly ClientRange[];
   /**
@@ -64,6 +65,8 @@ export interface RoomIndex {
    * count as one that has what was lost. What the room knew when it noticed, so that edits stored since shut nobody out.
    */
   readonly healers: ReadonlyMap<number, number> | null;
+  /** Per client whose stored deletions were lost: what they were. A state vector does not show who has them. */
+  readonly lostDeletes: ReadonlyMap<number, DeleteFingerprint>;
 }
 
 export const EMPTY_INDEX: RoomIndex = {
@@ -76,7 +79,31 @@ export const EMPTY_INDEX: RoomIndex = {
   hashes: new Map(),
   lost: [],
   healers: null,
+  lostDeletes: new Map(),
 };
+
+/** What one client's deletions were, without them. */
+export interface DeleteFingerprint {
+  /** `clientHash` of the canonical ranges. */
+  readonly hash: number;
+  /** Clocks they cover. */
+  readonly clocks: number;
+}
+
+function writeFingerprints(out: ByteWriter, fingerprints: ReadonlyMap<number, DeleteFingerprint>): void {
+  out.varUint(fingerprints.size);
+  for (const [client, { hash, clocks }] of fingerprints) {
+    out.varUint(client);
+    out.varUint(hash);
+    out.varUint(clocks);
+  }
+}
+
+function readFingerprints(input: ByteReader): Map<number, DeleteFingerprint> {
+  const fingerprints = new Map<number, DeleteFingerprint>();
+  for (let left = input.varUint(); left > 0; left--) fingerprints.set(input.varUint(), { hash: input.varUint(), clocks: input.varUint() });
+  return fingerprints;
+}
 
 /** Bytes of the index as stored. */
 export function encodeIndex(index: RoomIndex): Uint8Array {
@@ -113,11 +140,7 @@ export function encodeIndex(index: RoomIndex): Uint8Array {
     out.varUint(shard.byteLength);
     out.varUint(shard.rangeCount);
   }
-  out.varUint(index.hashes.size);
-  for (const [client, hash] of index.hashes) {
-    out.varUint(client);
-    out.varUint(hash);
-  }
+  writeFingerprints(out, index.hashes);
   out.varUint(index.lost.length);
   for (const range of index.lost) {
     out.varUint(range.client);
@@ -132,6 +155,7 @@ export function encodeIndex(index: RoomIndex): Uint8Array {
       out.varUint(end);
     }
   }
+  writeFingerprints(out, index.lostDeletes);
   return out.finish();
 }
 
@@ -180,8 +204,7 @@ export function decodeIndex(bytes: Uint8Array): RoomIndex {
         rangeCount: input.varUint(),
       });
     }
-    const hashes = new Map<number, number>();
-    for (let left = input.varUint(); left > 0; left--) hashes.set(input.varUint(), input.varUint());
+    const hashes = readFingerprints(input);
     const lost: ClientRange[] = [];
     for (let left = input.varUint(); left > 0; left--) {
       const client = input.varUint();
@@ -190,8 +213,9 @@ export function decodeIndex(bytes: Uint8Array): RoomIndex {
     }
     const healers = input.varUint() === 0 ? null : new Map<number, number>();
     if (healers !== null) for (let left = input.varUint(); left > 0; left--) healers.set(input.varUint(), input.varUint());
+    const lostDeletes = readFingerprints(input);
     if (input.left > 0) throw new RangeError(`${input.left} bytes after the index`);
-    return { absorbed, nextChunkId, nextDeleteRow, chunks, deltaBytes, shards, hashes, lost, healers };
+    return { absorbed, nextChunkId, nextDeleteRow, chunks, deltaBytes, shards, hashes, lost, healers, lostDeletes };
   } catch (cause) {
     throw damaged(cause);
   }

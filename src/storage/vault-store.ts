@@ -9,7 +9,7 @@
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
 import type { Chunk, Source } from "../update/chunk.ts";
-import { DeleteSet, union, unionSteps } from "../update/delete-set.ts";
+import { DeleteSet, clientHash, clockCount, subtract, union, unionSteps } from "../update/delete-set.ts";
 import { type CutPoints, collectCutPoints, mergeCutPoints, mergeCutPointsSteps } from "../update/cut-points.ts";
 import { Pacer, withoutPauses } from "../update/pacer.ts";
 import { rewriteSteps } from "../update/rewrite.ts";
@@ -67,6 +67,7 @@ export class VaultStore {
   /** Journal rows that were missing at open, to be filled with empty ones. */
   #gaps: readonly number[] = [];
   #healingIsUnsaved = false;
+  #freshDeletes = DeleteSet.empty;
 
   constructor(sql: Sql, checksum: Checksum) {
     this.#sql = sql;
@@ -126,10 +127,31 @@ export class VaultStore {
     return true;
   }
 
+  /** Deletions that came as edits since a loss was noticed, and those in the journal then: none of what was lost. */
+  noteFreshDeletes(deletes: DeleteSet): void {
+    if (this.#index.lostDeletes.size > 0) this.#freshDeletes = union(this.#freshDeletes, deletes);
+  }
+
+  /**
+   * Whether a client that answers with `deletes`, which is all it knows, has the deletions that were lost: the same ranges, or at least as many clocks
+   * once those are left out that are known to be newer. A client that was away when they were made has fewer.
+   */
+  bringsLostDeletes(deletes: DeleteSet): boolean {
+    for (const [client, lost] of this.#index.lostDeletes) {
+      const ranges = deletes.ranges(client);
+      if (ranges === undefined) return false;
+      if (clientHash(ranges) === lost.hash) continue;
+      const old = subtract(new DeleteSet(new Map([[client, ranges]])), this.#freshDeletes).ranges(client);
+      if (old === undefined || clockCount(old) < lost.clocks) return false;
+    }
+    return true;
+  }
+
   /** A client that has everything has answered: whatever was missing without a name is here now. Kept with the next commit or checkpoint. */
   unknownHealed(): void {
     this.#gaps = [];
-    this.#index = { ...this.#index, healers: null, lost: this.lost };
+    this.#index = { ...this.#index, healers: null, lostDeletes: new Map(), lost: this.lost };
+    this.#freshDeletes = DeleteSet.empty;
     this.#healingIsUnsaved = true;
   }
 
@@ -146,6 +168,7 @@ export class VaultStore {
     let index: RoomIndex = { ...this.#index, lost: this.lost };
     let journal = this.#journal;
     let isUnnamed = this.lostUnknown;
+    let fresh = DeleteSet.empty;
     const heldGone: number[] = [];
     this.#sql.transaction(() => {
       for (const error of damaged) {
@@ -181,8 +204,12 @@ export class VaultStore {
           case "deletes": {
             const stored = readDeletesRaw(this.#sql, origin.row);
             if (stored !== null) keep(stored);
-            index = { ...index, ...withoutDeleteRow(this.#sql, index, origin.row) };
+            const rest = withoutDeleteRow(this.#sql, index, origin.row);
+            const gone = [...index.hashes].filter(([client]) => !rest.hashes.has(client));
+            // A client whose deletions were lost before is still owed those.
+            index = { ...index, ...rest, lostDeletes: new Map([...gone, ...index.lostDeletes]) };
             isUnnamed = true;
+            fresh = this.#journalDeletes;
             break;
           }
           case "held":
@@ -201,6 +228,7 @@ export class VaultStore {
     });
     this.#index = index;
     this.#journal = journal;
+    this.#freshDeletes = union(this.#freshDeletes, fresh);
     this.#gaps = [];
     this.#forgetHeld(heldGone);
     this.#recount();
@@ -380,6 +408,7 @@ export class VaultStore {
         ...absorbed.directory,
         lost: this.lost,
         healers: this.#index.healers,
+        lostDeletes: this.#index.lostDeletes,
         absorbed: this.head,
         nextChunkId,
         chunks: [...stays, ...entries],
@@ -498,7 +527,7 @@ export class VaultStore {
   /** Hash of a client's stored ranges when the journal adds nothing to them; else undefined, and only the ranges can tell. */
   deleteHash(client: number): number | undefined {
     if (this.#journalDeletes.ranges(client) !== undefined) return undefined;
-    return this.#index.hashes.get(client);
+    return this.#index.hashes.get(client)?.hash;
   }
 
   #adopt(batch: CommitBatch): void {

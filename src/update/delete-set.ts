@@ -349,6 +349,13 @@ export function decodeDeleteSet(bytes: Uint8Array, offset = 0): DeleteSet {
   return builder.build();
 }
 
+/** Clocks that ranges cover. */
+export function clockCount(ranges: Float64Array): number {
+  let count = 0;
+  for (let i = 0; i < ranges.length; i += 2) count += ranges[i + 1]! - ranges[i]!;
+  return count;
+}
+
 /**
  * A hash of one client's canonical ranges as an integer below 2^53: equal ranges give equal hashes, different ones collide by
  * chance only (not against somebody who looks for collisions). It is stored: never change it without a migration.

@@ -8,7 +8,9 @@ import { DeleteSet, DeleteSetBuilder, encodeDeleteSet } from "./delete-set.ts";
 import { cutStruct } from "./cut.ts";
 import { readRun, readUpdate } from "./reader.ts";
 import { ByteWriter } from "./varint.ts";
-import { SKIP_REF, type StructView, type UpdateVisitor } from "./visitor.ts";
+import { LIMITS } from "../limits.ts";
+import { UpdateRefusedError } from "./refused.ts";
+import { GC_REF, SKIP_REF, type StructView, type UpdateVisitor } from "./visitor.ts";
 
 export { cutStruct, cutStructRange } from "./cut.ts";
 
@@ -111,6 +113,7 @@ class Collector implements UpdateVisitor {
   overlaps = 0;
 
   readonly #known: (client: number) => number;
+  #structs = 0;
   /** End of what is known or ready of the current client. */
   #end = 0;
   #readyRange: ClientRange | null = null;
@@ -144,6 +147,7 @@ class Collector implements UpdateVisitor {
       this.#openSkips++;
       return;
     }
+    if (view.ref !== GC_REF && ++this.#structs > LIMITS.maxStructsPerUpdate) throw new UpdateRefusedError("too-many-structs", view.start);
     const { clock } = view;
     const end = clock + view.length;
     if (clock > this.#end) this.#hold(view, end);
