@@ -5,6 +5,7 @@ import { updateFrame } from "../../src/protocol/frames.ts";
 import { readMeta } from "../../src/storage/room-meta.ts";
 import { DeleteSet, union } from "../../src/update/delete-set.ts";
 import { splitNews } from "../../src/update/news.ts";
+import { ByteWriter } from "../../src/update/varint.ts";
 import { SchemaPath } from "../../src/room/schema-path.ts";
 import { SchemaWatch } from "../../src/room/schema-watch.ts";
 import { DocClient } from "../kit/doc-client.ts";
@@ -236,6 +237,26 @@ describe("schema version of a room", () => {
     for (const known of updates) again.receive(known);
     expect(again.version).toBe(versionOf(main));
     expect(versionOf(main)).toBe(7);
+  });
+
+  it("[LM1] [SC1] what may hang on something unknown is kept up to a limit; over it the version is looked up anew", () => {
+    const updateOf = (count: number): Uint8Array => {
+      const writer = new ByteWriter();
+      for (const number of [1, count, 77, 0]) writer.varUint(number);
+      // ContentAny with one integer, hanging on another client's clocks, which nobody has.
+      for (let clock = 0; clock < count; clock++) {
+        writer.byte(0x88);
+        for (const number of [99, clock, 1, 125, 3]) writer.varUint(number);
+      }
+      writer.varUint(0);
+      return writer.finish();
+    };
+    const few = new WatchedUpdates();
+    few.receive(updateOf(LIMITS.maxSchemaOrphans));
+    expect([few.watch.isLost, few.watch.toJSON().orphans.length, few.version]).toEqual([false, LIMITS.maxSchemaOrphans, null]);
+    const many = new WatchedUpdates();
+    many.receive(updateOf(LIMITS.maxSchemaCandidates + 10));
+    expect([many.watch.isLost, many.watch.toJSON().orphans.length]).toEqual([true, LIMITS.maxSchemaOrphans]);
   });
 
   it("[SC1] many concurrent first sets, in the worst order for it, cost no more than their number", () => {
