@@ -51,8 +51,8 @@ export interface Alarm {
 
 /** One connected socket. `attachment` survives hibernation. */
 export interface Peer {
-  /** Queues a frame. The caller may free its buffer afterwards, not change it. Never throws on a socket that is closing; the frame is then lost. */
-  send(frame: Uint8Array | string): void;
+  /** Queues a frame. The caller may free its buffer afterwards, not change it. Never throws: false says that the socket is closing or gone, and the frame lost. */
+  send(frame: Uint8Array | string): boolean;
   /** Closes with a code 1000 or 3000..4999 and a reason of at most 123 UTF-8 bytes. */
   close(code: number, reason: string): void;
   /** JSON-able or structured-cloneable value, at most 16,384 bytes serialized. */

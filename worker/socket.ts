@@ -11,11 +11,13 @@ export class SocketPeer implements Peer {
     this.#socket = socket;
   }
 
-  send(frame: Uint8Array | string): void {
+  send(frame: Uint8Array | string): boolean {
     try {
       this.#socket.send(frame);
+      return true;
     } catch {
       // Closing or gone: the close event cleans up.
+      return false;
     }
   }
 

@@ -41,9 +41,7 @@ export const CLOSE = {
   // A retry can help.
   /** Something failed that should not have. */
   internal: { code: 4500, reason: "internal error", retry: true },
-  /** The room had to drop its memory after a failed write; the client's next sync brings back what was lost. */
-  reset: { code: 4502, reason: "room restarted", retry: true },
-  /** Too many sessions, or no memory for another big answer just now. */
+  /** Too many sessions, or too much waits for the disk. */
   busy: { code: 4503, reason: "room busy", retry: true },
   /** More would wait behind gaps than the room keeps. The client's next sync closes its gap. */
   pendingFull: { code: 4505, reason: "too much waits behind a gap", retry: true },

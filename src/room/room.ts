@@ -281,6 +281,7 @@ export class Room {
     this.stats.connects += 1;
     this.#register();
     log.event("info", "session.opened", { door: options.door, sessions: this.#sessions.size });
+    this.stats.trace(nowMs, "session.opened", options.door);
     session.send(syncStep1Frame(encodeStateVector(this.#ingest.known.vector)), nowMs);
     this.#presence.greet(session, nowMs);
     if (this.#health.kind === "unproven") this.#tellDegraded(session, this.#health.reason);
@@ -290,6 +291,7 @@ export class Room {
   #refuse(peer: Peer, close: CloseCode, text: boolean, reason: string): void {
     this.stats.refusedConnects += 1;
     this.#host.log.event("warn", "session.refused", { code: close.code, reason });
+    this.stats.trace(this.#host.clock.nowMs(), "session.refused", `${close.code} ${reason}`);
     peer.send(text ? degradedFrame(reason) : permissionDeniedFrame(reason));
     // Said at once, closed later: a provider that counts every open as a success would be back ten times a second.
     this.#host.timers.after(close.retry ? LIMITS.refusalHoldMs : 0, () => peer.close(close.code, close.reason));
@@ -297,6 +299,7 @@ export class Room {
 
   /** Ends a session from our side. Nothing more of it is read, also after a sleep, and its presence goes now: a client need never answer the close. */
   #end(session: Session, close: CloseCode): void {
+    this.stats.trace(this.#host.clock.nowMs(), "session.ended", `${close.code} ${close.reason}`);
     session.close(close.code, close.reason);
     this.disconnect(session.peer);
   }
@@ -991,7 +994,11 @@ export class Room {
       this.stats.receipts.failed += 1;
       return;
     }
-    session.send(frame, this.#host.clock.nowMs());
+    if (!session.send(frame, this.#host.clock.nowMs())) {
+      this.stats.receipts.failureNotOpen += 1;
+      this.stats.receipts.failed += 1;
+      return;
+    }
     this.stats.receiptSent(why === "baseline", frame.length);
   }
 

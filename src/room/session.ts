@@ -107,13 +107,13 @@ export class Session {
     return session;
   }
 
-  /** Sends one frame. */
-  send(frame: Uint8Array | string, nowMs: number): void {
-    if (this.closing) return;
-    this.peer.send(frame);
-    if (nowMs - this.#sentAtMs < SENT_AT_GRAIN_MS) return;
+  /** Sends one frame. Returns whether the socket took it. */
+  send(frame: Uint8Array | string, nowMs: number): boolean {
+    if (this.closing || !this.peer.send(frame)) return false;
+    if (nowMs - this.#sentAtMs < SENT_AT_GRAIN_MS) return true;
     this.#sentAtMs = nowMs;
     this.save();
+    return true;
   }
 
   /** Milliseconds since something was last sent, exact to the grain. */

@@ -30,9 +30,10 @@ export class FakePeer implements Peer {
     this.id = id;
   }
 
-  send(frame: Uint8Array | string): void {
+  send(frame: Uint8Array | string): boolean {
     if (this.closed !== null) this.lostFrames += 1;
     else this.sent.push(typeof frame === "string" ? frame : frame.slice());
+    return this.closed === null;
   }
 
   /** @throws {Error} for codes and reasons the platform refuses. */

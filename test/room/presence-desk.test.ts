@@ -37,7 +37,7 @@ function openStock(room: TestRoom): StockClient {
     stock.longestSilenceMs = Math.max(stock.longestSilenceMs, nowMs - lastMs);
     lastMs = nowMs;
     if (frame[0] === 1) stock.heard += 1;
-    send(frame);
+    return send(frame);
   };
   renew(stock);
   room.settle();
