@@ -373,6 +373,59 @@ export function registerVaultContract(name: string, withSql: SqlFactory, checksu
       expect(() => new VaultStore(sql, checksum).open()).toThrow("Cannot read index: row-missing");
     });
 
+    check("[DG2] the proof of an object that has nothing yet makes a whole room", (open) => {
+      const first = open();
+      first.store.prove(AT_MS);
+      const vault = first.reopened();
+      expect(vault.store.isFresh).toBe(false);
+      const a = author(1);
+      write(a.doc, 3);
+      vault.commit(...a.take());
+      expectSame(vault.reopened().load(), a.doc);
+    });
+
+    for (const [name, damage] of [
+      ["no schema version", `DELETE FROM room_meta WHERE key = 'schema_version'`],
+      ["an unreadable schema version", `UPDATE room_meta SET value = 'x' WHERE key = 'schema_version'`],
+      ["schema version 0", `UPDATE room_meta SET value = '0' WHERE key = 'schema_version'`],
+      ["no oldest version that may open it", `DELETE FROM room_meta WHERE key = 'min_safe_version'`],
+      ["an empty room_meta", `DELETE FROM room_meta`],
+      ...["room_meta", "room_journal", "room_index", "room_chunk", "room_deletes", "room_held"].map((table) => [`no table ${table}`, `DROP TABLE ${table}`] as const),
+    ] as const) {
+      check(`[DG4] a room with ${name} is not opened as a new one`, (open, sql) => {
+        const vault = open();
+        const a = author(1);
+        write(a.doc, 3);
+        vault.commit(...a.take());
+        sql.exec(damage);
+        const before = sql.rowsWritten;
+        expect(() => new VaultStore(sql, checksum).open()).toThrow();
+        expect(sql.rowsWritten).toBe(before);
+      });
+    }
+
+    for (const seq of [0, 4, 1_000_000_000_000]) {
+      check(`[DG3] a journal row that says it is number ${seq} costs itself only, and its bytes are kept`, (open, sql) => {
+        const vault = open();
+        const authors = [1, 2, 3, 4].map((client) => author(client));
+        for (const { doc, take } of authors) {
+          doc.getMap("m").set(`row of ${doc.clientID}`, doc.clientID);
+          vault.commit(...take());
+        }
+        const [{ data } = { data: new Uint8Array() }] = sql.exec<{ data: Uint8Array }>(`SELECT data FROM room_journal WHERE slot = 2`);
+        sql.exec(`UPDATE room_journal SET seq = ? WHERE slot = 2`, seq);
+        const store = new VaultStore(sql, checksum);
+        const { gaps, damaged } = store.open();
+        expect([gaps, damaged.map((error) => error.message)]).toEqual([[], ["Cannot read journal slot 2: row-unreadable"]]);
+        store.setAside(damaged, AT_MS);
+        expect(sql.exec(`SELECT origin, data FROM room_damaged`)).toEqual([{ origin: "journal slot 2", data }]);
+        const again = vault.reopened();
+        expect(again.store.lostUnknown).toBe(true);
+        expect(again.store.head).toBe(4);
+        expect(again.load().getMap("m").toJSON()).toEqual({ "row of 1": 1, "row of 3": 3, "row of 4": 4 });
+      });
+    }
+
     check("[JN7] an oversized batch is staged and published with the journal before it, or not at all", (open, sql) => {
       const vault = open();
       const a = author(1);
