@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { LIMITS } from "../../src/limits.ts";
 import { CLOSE } from "../../src/protocol/close-codes.ts";
+import { withoutPauses } from "../../src/update/pacer.ts";
 import { DocClient } from "../kit/doc-client.ts";
 import { TestRoom } from "../kit/test-room.ts";
 
@@ -44,6 +45,59 @@ function offlineThenPaste(clientId: number, byteLength: number): { doc: Y.Doc; o
 function heldRows(room: TestRoom): number {
   return room.look((r) => r.store.held.length);
 }
+
+/** Three edits of one client, each following on from the last. */
+function threeEdits(clientId: number): [Uint8Array, Uint8Array, Uint8Array] {
+  const doc = new Y.Doc();
+  doc.clientID = clientId;
+  const updates: Uint8Array[] = [];
+  doc.on("update", (update: Uint8Array) => updates.push(update));
+  for (const word of ["one ", "two ", "three"]) doc.getText("t").insert(doc.getText("t").length, word);
+  return updates as [Uint8Array, Uint8Array, Uint8Array];
+}
+
+describe("what waited behind a gap", () => {
+  it("[SY5] [SY7] reaches the client that closes the gap, too", () => {
+    const room = new TestRoom();
+    const clients = [connected(room), connected(room), connected(room)];
+    const [one, two, three] = threeEdits(77);
+    const forward = (client: DocClient, update: Uint8Array): void => {
+      Y.applyUpdate(client.doc, update, client);
+      send(room, client, update);
+      room.pass(2_000);
+    };
+    forward(clients[1]!, three);
+    forward(clients[0]!, Y.mergeUpdates([one, two]));
+    expect(clients.map((client) => client.doc.getText("t").toString())).toEqual(["one two three", "one two three", "one two three"]);
+  });
+
+  it("[DG3] [RC4] is kept when the frame that brings it comes upon damage", () => {
+    const room = new TestRoom();
+    const writer = connected(room);
+    writer.doc.getText("d").insert(0, "hello world");
+    writer.doc.getText("d").delete(0, 5);
+    room.pass(2_000);
+    room.look((r) => withoutPauses(r.compact()));
+    const [one, two, three] = threeEdits(77);
+    const other = new Y.Doc();
+    other.getText("big").insert(0, "z".repeat(LIMITS.bigSendBytes + 1));
+    // Serving the big news to somebody reads stored deletions, which are damaged.
+    const reader = connected(room);
+    room.sql.inner.database.exec(`UPDATE room_deletes SET data = x'ff'`);
+    send(room, writer, Y.mergeUpdates([Y.encodeStateAsUpdate(other), three]));
+    room.pass(2_000);
+    expect(room.look((r) => r.stats.errors.map((error) => error.event))).toContain("row.damaged");
+    expect(heldRows(room)).toBe(1);
+    send(room, writer, one);
+    send(room, writer, two);
+    room.pass(2_000);
+    expect(reader.doc.getText("t").toString()).toBe("one two three");
+    room.kill();
+    room.connect(writer);
+    room.pass(2_000);
+    expect(connected(room).doc.getText("t").toString()).toBe("one two three");
+  });
+});
 
 describe("much behind a gap", () => {
   it("[SY9] a paste of 5 MiB waits in parts over a restart, and everybody has it once the gap closes", () => {

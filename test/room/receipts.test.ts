@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
+import { LIMITS } from "../../src/limits.ts";
+import { CLOSE } from "../../src/protocol/close-codes.ts";
 import { DocClient } from "../kit/doc-client.ts";
 import { TestRoom } from "../kit/test-room.ts";
 
@@ -161,6 +163,30 @@ describe("receipts", () => {
     room.pass(10_000);
     expect(b.durableFrames).toBe(b.sent.length);
     expect(b.texts.join()).toContain(`"reason":null`);
+  });
+
+  it("[DG2] a client with more than an unproven room takes is turned away, and the room proves itself for it", () => {
+    const room = new TestRoom();
+    const doc = new Y.Doc();
+    doc.getText("t").insert(0, "x".repeat(LIMITS.maxUnprovenBytes + 1));
+    const first = connected(room);
+    first.doc.getText("other").insert(0, "stored");
+    room.pass(2_000);
+    room.sql.faults = { failCommit: room.sql.commits + 1 };
+    first.doc.getText("other").insert(0, "lost ");
+    room.pass(2_000);
+    expect(room.deaths).toBe(1);
+    const big = new DocClient(doc);
+    room.connect(big);
+    room.settle();
+    expect([big.peer.closed?.code, room.look((r) => r.health.kind)]).toEqual([CLOSE.degraded.code, "unproven"]);
+    room.pass(2_000);
+    expect(room.look((r) => r.health.kind)).toBe("healthy");
+    const again = new DocClient(doc);
+    room.connect(again);
+    room.pass(5_000);
+    expect(again.peer.closed).toBe(null);
+    expect(again.durableFrames).toBe(again.sent.length);
   });
 
   it("[DG2] [RC7] with nothing new to store, one row proves that storage can be written, and the receipts follow", () => {

@@ -47,6 +47,36 @@ function strangersEdits(edit: (text: Y.Text) => void): Uint8Array[] {
   return updates;
 }
 
+describe("relays and commits", () => {
+  it("[JN1] [JN2] a commit that is due happens although a relay waits in every turn", () => {
+    const room = new TestRoom();
+    const [a] = [connected(room), connected(room)];
+    const edit = (): void => void a.doc.getText("t").insert(0, "word ");
+    edit();
+    room.settle();
+    room.timers.runDue();
+    const before = room.sql.commits;
+    // The next is due when the window ends; from then on something arrives between any two turns.
+    edit();
+    room.settle();
+    room.timers.advance(LIMITS.commitWindowMs - 1);
+    let turns = 0;
+    let committedAfter: number | null = null;
+    const flood = (): void => {
+      if (room.sql.commits > before) committedAfter ??= turns;
+      turns += 1;
+      edit();
+      room.room.receive(a.peer, a.outbox.shift()!);
+      if (turns < 50) room.timers.after(0, flood);
+    };
+    room.timers.after(1, flood);
+    room.timers.advance(1);
+    expect(turns).toBe(50);
+    expect(room.look((r) => r.relays.isWaiting)).toBe(true);
+    expect(committedAfter).toBeLessThan(5);
+  });
+});
+
 describe("relay", () => {
   it("[SY2] a session that has not asked yet gets no relay", () => {
     const room = new TestRoom();
