@@ -320,6 +320,27 @@ describe("erased vaults", () => {
     expect(erase(room)).toBe(atMs);
   });
 
+  it("[ER1] a crash leaves the vault as it was, or nothing but the tombstone", () => {
+    const outcomes = new Set<string>();
+    for (let nth = 1; nth <= 20; nth++) {
+      const room = new TestRoom();
+      const owner = join(room);
+      type(owner, "whole");
+      room.pass(2_000);
+      room.sql.faults = { crashAtStatement: room.sql.statements + nth };
+      const isDone = room.turn((r) => void r.erase());
+      if (isDone) room.replace();
+      room.sql.faults = {};
+      room.kill();
+      const isErased = room.look((r) => r.erasedAtMs !== null);
+      expect(isErased, `statement ${nth}`).toBe(isDone);
+      if (isErased) expect(tables(room)).toEqual(["room_erased"]);
+      else expect(text(join(room))).toBe("whole");
+      outcomes.add(isErased ? "erased" : "whole");
+    }
+    expect(outcomes.size).toBe(2);
+  });
+
   it("[ER3] what waited or was under way does not come back", () => {
     for (const size of [10, 3_000_000]) {
       const room = new TestRoom();

@@ -163,7 +163,7 @@ describe("schema version of a room", () => {
       const random = new Random(seed ^ 0x5c4e);
       const authors = new Authors(random);
       const room = new TestRoom();
-      const doc = new Y.Doc();
+      let doc = new Y.Doc();
       const carrier = new DocClient(new Y.Doc());
       room.connect(carrier);
       room.pass(0);
@@ -178,6 +178,20 @@ describe("schema version of a room", () => {
       for (let step = 0; step < 40; step++) {
         authors.step();
         if (random.chance(0.4)) for (const update of authors.deliveries()) give(update);
+        if (random.chance(0.08)) {
+          // Killed at any moment: what it knows is of what it still has, no more and no less.
+          room.kill();
+          room.connect(carrier);
+          room.pass(0);
+          doc = new Y.Doc();
+          const joiner = new DocClient();
+          room.connect(joiner);
+          room.settle();
+          room.disconnect(joiner);
+          Y.applyUpdate(doc, Y.encodeStateAsUpdate(joiner.doc));
+          for (const held of room.look((r) => r.store.held.map((row) => row.update))) Y.applyUpdate(doc, held);
+          if (doc.store.pendingStructs === null) expect(current(), "killed").toBe(versionOf(doc));
+        }
         if (random.chance(0.1)) {
           room.pass(2_000);
           expect(room.look((r) => r.window.isEmpty)).toBe(true);
@@ -383,6 +397,26 @@ describe("a client with an older schema", () => {
     expect(room.look(() => readMeta(room.sql, "schema_path"))).not.toBe(null);
     room.kill();
     expect(connect(room, { ...CLIENT, schema: 4 }).peer.closed?.code).toBe(1008);
+  });
+
+  it("[SC3] whichever statement of the commit fails, or kills the room, the version is that of what is stored", () => {
+    for (const how of ["fail", "crash"] as const) {
+      for (let nth = 1; nth <= 14; nth++) {
+        const room = roomOfVersion(2);
+        const client = connect(room, CLIENT);
+        room.pass(2_000);
+        client.doc.getMap("sys").set("schemaVersion", 3);
+        room.settle();
+        const at = room.sql.statements + nth;
+        room.sql.faults = how === "fail" ? { failStatements: new Set([at]) } : { crashAtStatement: at };
+        room.timers.runDue();
+        room.sql.faults = {};
+        room.kill();
+        const joiner = connect(room, CLIENT);
+        room.pass(0);
+        expect(room.look((r) => r.schema.current(false)), `${how} at ${nth}`).toBe(versionOf(joiner.doc));
+      }
+    }
   });
 
   it("[SC2] a room whose chunks cannot be read lets everybody in, as one without a version", () => {
