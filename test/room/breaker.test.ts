@@ -78,6 +78,42 @@ describe("checkpoints", () => {
     expect(connected(room).doc.getText("t").toString()).toBe(a.doc.getText("t").toString());
   });
 
+  it("[CP5] a death in a checkpoint counts once, however often the room wakes before it has written again", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    a.doc.getText("t").insert(0, "one");
+    room.pass(2_000);
+    room.sql.faults = { failCommit: room.sql.commits + 1 };
+    expect(room.turn((r) => void withoutPauses(r.keeper.checkpoint("test")))).toBe(false);
+    for (let wake = 0; wake < 3; wake++) {
+      expect(room.look((r) => [r.keeper.totals.failuresInARow, r.health.kind])).toEqual([1, "unproven"]);
+      room.timers.runDue();
+      room.hibernate();
+    }
+  });
+
+  it("[CP5] [DG2] a death in a compaction is known to the next instance although commits went on meanwhile", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    fill(room, a, "filling");
+    a.doc.getText("t").delete(0, 200_000);
+    room.pass(1_100);
+    room.look((r) => withoutPauses(r.keeper.checkpoint("test")));
+    expect(room.look((r) => r.store.wantsCompaction)).toBe(true);
+    // The first step of it.
+    room.turn((r) => r.onAlarm());
+    expect(room.look((r) => r.keeper.busyWith)).toBe("maintenance");
+    a.doc.getText("other").insert(0, "k");
+    room.settle();
+    const { head } = room.look((r) => r.store);
+    room.turn((r) => r.commitNow());
+    expect(room.look((r) => [r.keeper.busyWith, r.store.head])).toEqual(["maintenance", head + 1]);
+    room.sql.faults = { failCommit: room.sql.commits + 1 };
+    room.timers.advance(50);
+    expect(room.deaths).toBe(1);
+    expect(room.look((r) => [r.health.kind, r.keeper.totals.failuresInARow])).toEqual(["unproven", 1]);
+  });
+
   it("[CP1] [JN4] sequence numbers go on over checkpoints and restarts, and the journal is empty after one", () => {
     const room = new TestRoom();
     const a = connected(room);

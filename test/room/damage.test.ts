@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
+import { LIMITS } from "../../src/limits.ts";
 import { checksum } from "../kit/checksum.ts";
 import { DocClient, holds } from "../kit/doc-client.ts";
 import { TestRoom } from "../kit/test-room.ts";
@@ -154,6 +155,82 @@ describe("damage", () => {
     expect(second.doc.getText("note 0").toString()).toContain("still here");
     expect(empty.doc.getText("note 0").toString()).toContain("still here");
   });
+
+  for (const [name, damage] of [
+    ["the open chunk", `UPDATE room_chunk SET data = ${FLIP} WHERE row = (SELECT max(row) FROM room_chunk)`],
+    ["a journal row", `UPDATE room_journal SET data = ${FLIP} WHERE slot = 1`],
+    ["a delete row", `UPDATE room_deletes SET data = ${FLIP} WHERE row = 1`],
+  ] as const) {
+    it(`[DG3] [JN7] an edit too large for a row goes on when it meets ${name} that is damaged`, () => {
+      const room = new TestRoom();
+      const writer = new DocClient();
+      room.connect(writer);
+      room.settle();
+      for (const word of ["in the open chunk ", "in the journal "]) {
+        writer.doc.getText("t").insert(0, word);
+        writer.doc.getText("t").delete(1, 1);
+        room.pass(2_000);
+        if (word.includes("chunk")) room.look((r) => withoutPauses(r.compact()));
+      }
+      corrupt(room, damage);
+      writer.doc.getText("t").insert(0, "y".repeat(2 * LIMITS.maxJournalRowBytes));
+      room.pass(5_000);
+      room.pass(5_000);
+      expect(room.look((r) => [r.health.kind, r.stats.commits.failed, r.stats.oversized > 0, r.store.lost, r.store.lostUnknown])).toEqual(["healthy", 0, true, [], false]);
+      expect(room.look((r) => r.store.damagedRows().length)).toBe(1);
+      expect([writer.peer.closed, writer.durableFrames]).toEqual([null, writer.sent.length]);
+      room.kill();
+      const fresh = new DocClient();
+      room.connect(fresh);
+      room.pass(5_000);
+      expect(Y.equalSnapshots(Y.snapshot(fresh.doc), Y.snapshot(writer.doc))).toBe(true);
+    });
+  }
+
+  for (const [name, damage] of [
+    ["is missing", `DELETE FROM room_journal WHERE slot = 2`],
+    ["has an unreadable summary", `UPDATE room_journal SET summary = x'00' WHERE slot = 2`],
+  ] as const) {
+    it(`[DG3] [HB1] sockets that slept are asked when the wake finds that a row ${name}`, () => {
+      const room = new TestRoom();
+      const owner = new DocClient();
+      room.connect(owner);
+      room.settle();
+      for (let i = 0; i < 3; i++) {
+        owner.doc.getText("t").insert(0, `edit ${i} `);
+        room.pass(2_000);
+      }
+      room.pass(20_000);
+      corrupt(room, damage);
+      room.hibernate();
+      const fresh = new DocClient();
+      room.connect(fresh);
+      room.pass(2_000);
+      expect([fresh.answers, fresh.doc.getText("t").toString()]).toEqual([1, "edit 2 edit 1 edit 0 "]);
+      expect(room.look((r) => [r.store.lostUnknown, r.stats.healed])).toEqual([false, 1]);
+    });
+  }
+
+  for (const [name, damage] of [
+    ["that does not say its schema version", `DELETE FROM room_meta WHERE key = 'schema_version'`],
+    ["without one of its tables", `DROP TABLE room_journal`],
+  ] as const) {
+    it(`[DG4] refuses everybody over a room ${name}, and touches nothing`, () => {
+      const room = new TestRoom();
+      const writer = new DocClient();
+      room.connect(writer);
+      room.settle();
+      writer.doc.getText("t").insert(0, "precious");
+      room.pass(2_000);
+      corrupt(room, damage);
+      room.kill();
+      const client = new DocClient(writer.doc);
+      room.connect(client);
+      room.pass(10_000);
+      expect(room.look((r) => r.health.kind)).toBe("unreadable");
+      expect([client.answers, client.receipts.length, client.peer.closed?.code, room.sql.rowsWritten]).toEqual([0, 0, 4507, 0]);
+    });
+  }
 
   it("[DG6] refuses an empty document over the storage of an older server", () => {
     const room = new TestRoom();
