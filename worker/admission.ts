@@ -23,11 +23,6 @@ export function doorCredential(headers: Headers, query: URLSearchParams): string
   return bearerToken(headers) ?? query.get("token");
 }
 
-/** Whether the client said a schema version at all. */
-export function saysSchema(query: URLSearchParams): boolean {
-  return query.has("schemaVersion") || query.has("schema");
-}
-
 /**
  * Checks the client's schema parameter. `required` false (stock doors): a client that sends none speaks no YAOS schema and is let in.
  * True (the YAOS door): missing or blank counts as 1, as the oldest plugins send none.

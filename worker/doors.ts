@@ -4,7 +4,6 @@
  */
 
 import { LIMITS } from "../src/limits.ts";
-import { saysSchema } from "./admission.ts";
 
 /** `vault`: the YAOS plugin, `sync`: y-websocket, `parties`: y-partyserver. */
 export type Door = "vault" | "sync" | "parties";
@@ -59,14 +58,10 @@ export type Entry = {
   readonly schema: number | null;
 };
 
-/**
- * Where the room object gets the upgrade. `text`: text frames may go to this client, which kill plain y-websocket (update laws, W3).
- * `sl`: the client said no schema version itself, so `schema` is what silence means at its door.
- */
+/** Where the room object gets the upgrade. `text`: text frames may go to this client, which kill plain y-websocket (update laws, W3). */
 export function connectUrl(door: Door, roomId: string, query: URLSearchParams, entry: Entry): string {
   // Only y-partyserver's provider sends `_pk`; it reads text frames at whichever door.
   const text = door === "vault" || query.has("_pk");
-  const said = saysSchema(query);
-  const who = `by=${encodeURIComponent(entry.by)}&mode=${entry.mode}&epoch=${entry.epoch}&schema=${entry.schema ?? ""}&sl=${said ? 0 : 1}`;
+  const who = `by=${encodeURIComponent(entry.by)}&mode=${entry.mode}&epoch=${entry.epoch}&schema=${entry.schema ?? ""}`;
   return `https://internal/__yaos/connect?door=${door}&text=${text ? 1 : 0}&room=${encodeURIComponent(roomId)}&${who}`;
 }

@@ -215,7 +215,8 @@ export class VaultSyncServer extends DurableObject<Env> {
 
 /** Who enters, as the Worker found out. A Worker of before says nothing of it: then it is the owner, whose schema is not looked at. */
 function entryOf(query: URLSearchParams): Pick<ConnectOptions, "access" | "schema"> {
-  const mode: AccessMode = query.get("mode") === "ro" ? "ro" : "rw";
+  // What this version does not know may not write.
+  const mode: AccessMode = (query.get("mode") ?? "rw") === "rw" ? "rw" : "ro";
   const epoch = Number(query.get("epoch") ?? 0);
   const schema = query.get("schema") ?? "";
   return {

@@ -38,7 +38,7 @@ test("text goes to the YAOS door, and elsewhere only to clients that say _pk", (
   const pk = new URLSearchParams("_pk=abc");
   const entry = { by: "owner", mode: "rw", epoch: 0, schema: null } as const;
   const url = (door: Parameters<typeof connectUrl>[0], query: URLSearchParams): string => connectUrl(door, "a/b c", query, entry);
-  expect(url("vault", none)).toBe("https://internal/__yaos/connect?door=vault&text=1&room=a%2Fb%20c&by=owner&mode=rw&epoch=0&schema=&sl=1");
+  expect(url("vault", none)).toBe("https://internal/__yaos/connect?door=vault&text=1&room=a%2Fb%20c&by=owner&mode=rw&epoch=0&schema=");
   expect(url("sync", none)).toContain("text=0");
   expect(url("sync", pk)).toContain("text=1");
   expect(url("parties", none)).toContain("text=0");
@@ -48,6 +48,6 @@ test("text goes to the YAOS door, and elsewhere only to clients that say _pk", (
 test("the room hears who comes, how far, since when, and with which schema", () => {
   const entry = { by: "Ab3_-6789012", mode: "ro", epoch: 4, schema: 2 } as const;
   expect(connectUrl("sync", "r", new URLSearchParams("schemaVersion=2"), entry)).toBe(
-    "https://internal/__yaos/connect?door=sync&text=0&room=r&by=Ab3_-6789012&mode=ro&epoch=4&schema=2&sl=0",
+    "https://internal/__yaos/connect?door=sync&text=0&room=r&by=Ab3_-6789012&mode=ro&epoch=4&schema=2",
   );
 });

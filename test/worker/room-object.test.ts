@@ -215,7 +215,7 @@ test("[ER1] [ER3] [ER4] erasing leaves nothing in the object, whoever wrote it, 
 });
 
 test("[RV1] [RV2] revoking answers with what it closed, lasts, and refuses a body it does not understand", async () => {
-  const answer = await roomOf("revoke").fetch("https://internal/__yaos/connect?door=vault&text=1&room=revoke&by=device&mode=rw&epoch=3&schema=2&sl=0", {
+  const answer = await roomOf("revoke").fetch("https://internal/__yaos/connect?door=vault&text=1&room=revoke&by=device&mode=rw&epoch=3&schema=2", {
     headers: { Upgrade: "websocket" },
   });
   const a = await take(answer);
