@@ -16,6 +16,7 @@ const RELAY = "test/room/relay.test.ts";
 const BREAKER = "test/room/breaker.test.ts";
 const DAMAGE = "test/room/damage.test.ts";
 const HELD = "test/room/held.test.ts";
+const ROOM_LIMITS = "test/room/room-limits.test.ts";
 const STORE = "test/contract/node.test.ts";
 const ROOM = "test/room/room.test.ts";
 const PRESENCE = "test/room/presence.test.ts";
@@ -45,8 +46,12 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "receipt before the commit",
     file: "src/room/room.ts",
-    find: `this.#window.wait(session);`,
-    replace: `session.durable = session.received; this.#sendReceipt(session, "commit"); this.#window.wait(session);`,
+    find: `this.#scheduleCommit(nowMs);
+    if (taken.held !== null && taken.pieces.length === 0) return "held";`,
+    replace: `this.#scheduleCommit(nowMs);
+    session.durable = session.received;
+    this.#sendReceipt(session, "commit");
+    if (taken.held !== null && taken.pieces.length === 0) return "held";`,
     tests: [ROOM, RECEIPTS],
   },
   {
@@ -107,8 +112,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "checkpoints that reset the object not counted",
-    file: "src/room/checkpoint-keeper.ts",
-    find: `writeNote.checkpointFailures += 1;`,
+    file: "src/room/write-note.ts",
+    find: `failures.set(id, (failures.get(id) ?? 0) + 1);`,
     replace: ``,
     tests: [BREAKER],
   },
@@ -201,8 +206,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "structs behind a gap never placed",
     file: "src/room/ingest.ts",
-    find: `news.ready.length > 0 ? this.#releaseHeld(pieces) : []`,
-    replace: `news.ready.length > 0 && update.length === 0 ? this.#releaseHeld(pieces) : []`,
+    find: `news.ready.length > 0 ? this.#releaseHeld(pieces, watch) : []`,
+    replace: `news.ready.length > 0 && update.length === 0 ? this.#releaseHeld(pieces, watch) : []`,
     tests: [RELAY],
   },
   {
@@ -336,7 +341,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "gap in the journal's sequence ignored",
     file: "src/storage/journal.ts",
-    find: `for (; expected < row.seq; expected++) gaps.push(expected);`,
+    find: `for (; expected < row.slot; expected++) gaps.push(absorbed + expected);`,
     replace: ``,
     tests: [DAMAGE],
   },
@@ -380,15 +385,15 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "delete set dropped from what is served",
     file: "src/room/serve.ts",
-    find: `encodeDeleteSet(deletes)`,
-    replace: `EMPTY_DELETE_SET`,
+    find: `store.encodeDeletes(window.deletes)`,
+    replace: `Uint8Array.of(0)`,
     tests: [ROOM],
   },
   {
     name: "clients served around a hole",
     file: "src/room/room.ts",
-    find: `#needsLost(has: (client: number) => number): boolean {`,
-    replace: `#needsLost(has: (client: number) => number): boolean { if (has(0) >= 0) return false;`,
+    find: `#needsLost(vector: ReadonlyMap<number, number>): boolean {`,
+    replace: `#needsLost(vector: ReadonlyMap<number, number>): boolean { if (vector.size >= 0) return false;`,
     tests: [DAMAGE],
   },
   {
@@ -675,15 +680,15 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "error ring without an end",
     file: "src/storage/error-ring.ts",
-    find: `(last + 1) % LIMITS.storedErrorEntries,`,
-    replace: `last + 1,`,
+    find: `number % LIMITS.storedErrorEntries,`,
+    replace: `number,`,
     tests: [ERROR_RING],
   },
   {
     name: "stored errors listed oldest first",
     file: "src/storage/error-ring.ts",
-    find: `SELECT at_ms, event, detail FROM room_errors ORDER BY at_ms DESC, slot DESC`,
-    replace: `SELECT at_ms, event, detail FROM room_errors ORDER BY at_ms, slot`,
+    find: `SELECT at_ms, event, detail FROM room_errors ORDER BY number DESC`,
+    replace: `SELECT at_ms, event, detail FROM room_errors ORDER BY number`,
     tests: [ERROR_RING],
   },
   {
@@ -756,11 +761,9 @@ export const FAULTS: readonly Fault[] = [
     name: "lost ranges not noted with the next checkpoint",
     file: "src/storage/vault-store.ts",
     find: `lost: this.lost,
-        lostUnknown: this.lostUnknown,
-        absorbed`,
+        healers: this.#index.healers,`,
     replace: `lost: [],
-        lostUnknown: false,
-        absorbed`,
+        healers: null,`,
     tests: [DAMAGE_CRASH],
   },
   {
@@ -783,6 +786,125 @@ export const FAULTS: readonly Fault[] = [
     find: `lost: [...index.lost, ...(summary?.ranges ?? [])]`,
     replace: `lost: index.lost`,
     tests: [DAMAGE_CRASH],
+  },
+
+  // What a room stands, whatever it meets.
+  {
+    name: "proof of a new object without its index",
+    file: "src/storage/vault-store.ts",
+    find: `this.#makeTables();
+      noteProof(`,
+    replace: `migrate(this.#sql);
+      noteProof(`,
+    tests: [STORE],
+  },
+  {
+    name: "a room without its schema version taken for a new one",
+    file: "src/storage/schema.ts",
+    find: `if (!Number.isSafeInteger(value) || value < 1) throw`,
+    replace: `if (!Number.isSafeInteger(value) || value < 1) return 0; if (value === 0) throw`,
+    tests: [STORE, DAMAGE],
+  },
+  {
+    name: "a room without one of its tables taken for a new one",
+    file: "src/storage/schema.ts",
+    find: `if (missing.length > 0) throw`,
+    replace: `if (missing.length > 0) return 0; if (missing.length > 0) throw`,
+    tests: [STORE, DAMAGE],
+  },
+  {
+    name: "a journal row with a wrong number overwritten as a gap",
+    file: "src/storage/journal.ts",
+    find: `if (row.slot > last || row.slot < 1) continue;`,
+    replace: `if (row.slot > last || row.slot < 1 || row.summary === null) continue;`,
+    tests: [STORE],
+  },
+  {
+    name: "structs behind a gap dropped when their frame meets damage",
+    file: "src/room/room.ts",
+    find: `if (taken.held !== null) this.#window.hold(taken.held, nowMs);
+    if (isBig) this.#catchUpOthers(session, before);`,
+    replace: `if (isBig) this.#catchUpOthers(session, before);
+    if (taken.held !== null) this.#window.hold(taken.held, nowMs);`,
+    tests: [HELD],
+  },
+  {
+    name: "what waited not sent to whoever closes its gap",
+    file: "src/room/room.ts",
+    find: `this.#relays.pass(piece.wasHeld ? null : session, piece.update)`,
+    replace: `this.#relays.pass(session, piece.update)`,
+    tests: [HELD],
+  },
+  {
+    name: "deletions of an import counted as unknown",
+    file: "src/room/ingest.ts",
+    find: `const end = Math.max(this.#known.end(client), ends.get(client) ?? 0);`,
+    replace: `const end = this.#known.end(client);`,
+    tests: [ROOM_LIMITS],
+  },
+  {
+    name: "unproven room that turns everybody away without trying",
+    file: "src/room/room.ts",
+    find: `this.#wantsProof = isUnproven;`,
+    replace: ``,
+    tests: [RECEIPTS],
+  },
+  {
+    name: "damage met by an oversized edit left in place",
+    file: "src/room/room.ts",
+    find: `if (error instanceof DamagedRowError) this.#setAside([error]);
+        else {`,
+    replace: `{`,
+    tests: [DAMAGE],
+  },
+  {
+    name: "sockets that slept not asked for what a wake misses",
+    file: "src/room/room.ts",
+    find: `if (this.#damageOpen && this.#health.kind !== "unreadable") this.#askEverybody();`,
+    replace: ``,
+    tests: [DAMAGE],
+  },
+  {
+    name: "a commit takes away the note of a compaction under way",
+    file: "src/room/write-note.ts",
+    find: `if (counted?.isCounted === true && marks.get(other) === counted) marks.delete(other);`,
+    replace: `marks.delete(other);`,
+    tests: [BREAKER],
+  },
+  {
+    name: "one death in a checkpoint counted at every wake",
+    file: "src/room/write-note.ts",
+    find: `if (checkpoint !== undefined && !checkpoint.isCounted) {`,
+    replace: `if (checkpoint !== undefined) {`,
+    tests: [BREAKER],
+  },
+  {
+    name: "a commit put off while a relay waits",
+    file: "src/room/room.ts",
+    find: `this.#commitDue(true)`,
+    replace: `this.#commitDue()`,
+    tests: [RELAY],
+  },
+  {
+    name: "more clients than a message may name",
+    file: "src/room/ingest.ts",
+    find: `this.#checkClients(news);`,
+    replace: ``,
+    tests: [ROOM_LIMITS],
+  },
+  {
+    name: "no end to what waits for the disk",
+    file: "src/room/room.ts",
+    find: `(isUnproven ? LIMITS.maxUnprovenBytes : LIMITS.maxUnsavedBytes)`,
+    replace: `(isUnproven ? LIMITS.maxUnprovenBytes : Infinity)`,
+    tests: [ROOM_LIMITS],
+  },
+  {
+    name: "no end to updates behind gaps",
+    file: "src/room/ingest.ts",
+    find: `|| this.#waiting.size >= LIMITS.maxPendingUpdates)`,
+    replace: `)`,
+    tests: [ROOM_LIMITS],
   },
 
   // Doors and access.
