@@ -21,6 +21,7 @@ const STORE = "test/contract/node.test.ts";
 const ROOM = "test/room/room.test.ts";
 const PRESENCE = "test/room/presence.test.ts";
 const NEWS = "test/update/news.test.ts";
+const STRUCT_TABLE = "test/update/struct-table.test.ts";
 const REWRITE = "test/update/rewrite.test.ts";
 const ASSEMBLE = "test/update/assemble.test.ts";
 const READER = "test/update/reader.test.ts";
@@ -45,46 +46,46 @@ export const FAULTS: readonly Fault[] = [
   // Receipts: the promise of the whole server.
   {
     name: "receipt before the commit",
-    file: "src/room/room.ts",
-    find: `this.#scheduleCommit(nowMs);
+    file: "src/room/edit-desk.ts",
+    find: `commits.schedule(nowMs);
     if (taken.held !== null && taken.pieces.length === 0) return "held";`,
-    replace: `this.#scheduleCommit(nowMs);
-    session.durable = session.received;
-    this.#sendReceipt(session, "commit");
+    replace: `commits.schedule(nowMs);
+    receipts.dealtWith(session);
+    receipts.sendCovered(session);
     if (taken.held !== null && taken.pieces.length === 0) return "held";`,
     tests: [ROOM, RECEIPTS],
   },
   {
     name: "receipt while the connection has an uncommitted frame",
-    file: "src/room/room.ts",
-    find: `this.#health.kind === "healthy" && session.durable === session.received) this.#sendReceipt(session, "commit")`,
-    replace: `this.#health.kind === "healthy") this.#sendReceipt(session, "commit")`,
+    file: "src/room/receipt-desk.ts",
+    find: `this.#state.health.kind === "healthy" && session.durable === session.received) this.#send(session, "commit")`,
+    replace: `this.#state.health.kind === "healthy") this.#send(session, "commit")`,
     tests: [RECEIPTS],
   },
   {
     name: "repeat of an uncommitted edit receipted at once",
-    file: "src/room/room.ts",
-    find: `if (!isNews && this.#window.isEmpty && !this.#staging &&`,
-    replace: `if (!isNews && !this.#staging &&`,
+    file: "src/room/edit-desk.ts",
+    find: `if (!isNews && window.isEmpty && !commits.isStaging &&`,
+    replace: `if (!isNews && !commits.isStaging &&`,
     tests: [RECEIPTS],
   },
   {
     name: "receipt to a client that cannot read text",
-    file: "src/room/room.ts",
+    file: "src/room/receipt-desk.ts",
     find: `if (!session.text) return;`,
     replace: ``,
     tests: [ROOM],
   },
   {
     name: "receipt with what is known instead of what is durable",
-    file: "src/room/room.ts",
-    find: `this.#receiptVector ??= encodeStateVector(this.#store.clocks.vector);`,
-    replace: `this.#receiptVector ??= encodeStateVector(this.#ingest.known.vector);`,
+    file: "src/room/receipt-desk.ts",
+    find: `this.#receiptVector ??= encodeStateVector(store.clocks.vector);`,
+    replace: `this.#receiptVector ??= encodeStateVector(this.#state.ingest.known.vector);`,
     tests: [RECEIPTS],
   },
   {
     name: "one epoch for all connections",
-    file: "src/room/room.ts",
+    file: "src/room/entrance.ts",
     find: `epoch: clock.randomId()`,
     replace: `epoch: "epoch"`,
     tests: [RECEIPTS],
@@ -98,9 +99,10 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "oversized delta receipted before its publication",
-    file: "src/room/room.ts",
-    find: `this.#staging = true;`,
-    replace: `this.#staging = true; this.#committed(closed, 0);`,
+    file: "src/room/commit-desk.ts",
+    find: `this.#staging.start(closed);`,
+    replace: `this.#committed(closed, 0);
+        this.#staging.start(closed);`,
     tests: [RECEIPTS],
   },
   {
@@ -119,9 +121,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a room that must prove itself receipts what is covered",
-    file: "src/room/room.ts",
-    find: `!this.#staging && this.#health.kind === "healthy" &&`,
-    replace: `!this.#staging &&`,
+    file: "src/room/edit-desk.ts",
+    find: `!commits.isStaging && this.#state.health.kind === "healthy" &&`,
+    replace: `!commits.isStaging &&`,
     tests: [RECEIPTS],
   },
   {
@@ -391,7 +393,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "clients served around a hole",
-    file: "src/room/room.ts",
+    file: "src/room/serving-desk.ts",
     find: `#needsLost(vector: ReadonlyMap<number, number>): boolean {`,
     replace: `#needsLost(vector: ReadonlyMap<number, number>): boolean { if (vector.size >= 0) return false;`,
     tests: [DAMAGE],
@@ -590,7 +592,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "client that left keeps its turn",
-    file: "src/room/room.ts",
+    file: "src/room/session-book.ts",
     find: `session.closing = true;
     session.stopServing?.();`,
     replace: `session.closing = true;`,
@@ -598,7 +600,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "client that never answers keeps its turn",
-    file: "src/room/room.ts",
+    file: "src/room/serving-desk.ts",
     find: `cancelWait = timers.after(LIMITS.sendCreditWaitMs, goOn);`,
     replace: ``,
     tests: [BIG_SEND, SPLIT],
@@ -612,14 +614,14 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "big frame without a query after it",
-    file: "src/room/room.ts",
+    file: "src/room/serving-desk.ts",
     find: `session.send(queryAwarenessFrame(), clock.nowMs());`,
     replace: ``,
     tests: [BIG_SEND],
   },
   {
     name: "client that asks anew served twice",
-    file: "src/room/room.ts",
+    file: "src/room/serving-desk.ts",
     find: `session.parked = null;
     session.stopServing?.();`,
     replace: `session.parked = null;`,
@@ -627,7 +629,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "answer decided before its wait sent after it",
-    file: "src/room/room.ts",
+    file: "src/room/serving-desk.ts",
     find: `planned = null;`,
     replace: ``,
     tests: [BIG_SEND],
@@ -641,10 +643,10 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "relay before the closing frame",
-    file: "src/room/room.ts",
+    file: "src/room/serving-desk.ts",
     find: `if (step.closing) {`,
     replace: `session.live = true;
-      if (step.closing) {`,
+    if (step.closing) {`,
     tests: [SPLIT],
   },
   {
@@ -693,29 +695,27 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "every error of a storm stored",
-    file: "src/room/room.ts",
+    file: "src/room/error-keeper.ts",
     find: `if (atMs - this.#errorKeptAtMs < ERROR_PAUSE_MS) return;`,
     replace: ``,
     tests: [ERROR_RING],
   },
   {
     name: "error stored in the turn it happens in",
-    file: "src/room/room.ts",
-    find: `this.#errorKeptAtMs = atMs;
-    this.#host.timers.after(0, () => {`,
-    replace: `this.#errorKeptAtMs = atMs;
-    ((_delayMs: number, work: () => void): void => work())(0, () => {`,
+    file: "src/room/error-keeper.ts",
+    find: `this.#state.host.timers.after(0, () => this.#store(atMs, event, detail));`,
+    replace: `this.#store(atMs, event, detail);`,
     tests: [ERROR_RING],
   },
   {
     name: "error that cannot be stored thrown",
-    file: "src/room/room.ts",
+    file: "src/room/error-keeper.ts",
     find: `} catch {
-        // Where even this fails, the log has it.
-      }`,
+      // Where even this fails, the log has it.
+    }`,
     replace: `} catch (error) {
-        throw error;
-      }`,
+      throw error;
+    }`,
     tests: [ERROR_RING],
   },
 
@@ -821,18 +821,18 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "structs behind a gap dropped when their frame meets damage",
-    file: "src/room/room.ts",
-    find: `if (taken.held !== null) this.#window.hold(taken.held, nowMs);
-    if (isBig) this.#catchUpOthers(session, before);`,
-    replace: `if (isBig) this.#catchUpOthers(session, before);
-    if (taken.held !== null) this.#window.hold(taken.held, nowMs);`,
+    file: "src/room/edit-desk.ts",
+    find: `if (taken.held !== null) window.hold(taken.held, nowMs);
+    if (isBig) serving.catchUpOthers(session, before);`,
+    replace: `if (isBig) serving.catchUpOthers(session, before);
+    if (taken.held !== null) window.hold(taken.held, nowMs);`,
     tests: [HELD],
   },
   {
     name: "what waited not sent to whoever closes its gap",
-    file: "src/room/room.ts",
-    find: `this.#relays.pass(piece.wasHeld ? null : session, piece.update)`,
-    replace: `this.#relays.pass(session, piece.update)`,
+    file: "src/room/edit-desk.ts",
+    find: `relays.pass(piece.wasHeld ? null : session, piece.update)`,
+    replace: `relays.pass(session, piece.update)`,
     tests: [HELD],
   },
   {
@@ -844,15 +844,15 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "unproven room that turns everybody away without trying",
-    file: "src/room/room.ts",
-    find: `this.#wantsProof = isUnproven;`,
+    file: "src/room/edit-desk.ts",
+    find: `commits.wantsProof = isUnproven;`,
     replace: ``,
     tests: [RECEIPTS],
   },
   {
     name: "damage met by an oversized edit left in place",
-    file: "src/room/room.ts",
-    find: `if (error instanceof DamagedRowError) this.#setAside([error]);
+    file: "src/room/staging.ts",
+    find: `if (error instanceof DamagedRowError) this.#owner.damaged(error);
         else {`,
     replace: `{`,
     tests: [DAMAGE],
@@ -860,7 +860,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "sockets that slept not asked for what a wake misses",
     file: "src/room/room.ts",
-    find: `if (this.#damageOpen && this.#health.kind !== "unreadable") this.#askEverybody();`,
+    find: `if (this.#damage.isOpen && !isUnreadable) this.#damage.askEverybody();`,
     replace: ``,
     tests: [DAMAGE],
   },
@@ -880,9 +880,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a commit put off while a relay waits",
-    file: "src/room/room.ts",
-    find: `this.#commitDue(true)`,
-    replace: `this.#commitDue()`,
+    file: "src/room/commit-desk.ts",
+    find: `this.#due(true)`,
+    replace: `this.#due()`,
     tests: [RELAY],
   },
   {
@@ -894,7 +894,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "no end to what waits for the disk",
-    file: "src/room/room.ts",
+    file: "src/room/edit-desk.ts",
     find: `(isUnproven ? LIMITS.maxUnprovenBytes : LIMITS.maxUnsavedBytes)`,
     replace: `(isUnproven ? LIMITS.maxUnprovenBytes : Infinity)`,
     tests: [ROOM_LIMITS],
@@ -905,6 +905,48 @@ export const FAULTS: readonly Fault[] = [
     find: `|| this.#waiting.size >= LIMITS.maxPendingUpdates)`,
     replace: `)`,
     tests: [ROOM_LIMITS],
+  },
+  {
+    name: "lost deletions healed by whoever has the structs",
+    file: "src/room/ingest.ts",
+    find: `isAnswer && this.#store.bringsLostDeletes(news.deletes)`,
+    replace: `isAnswer`,
+    tests: [DAMAGE],
+  },
+  {
+    name: "lost deletions forgotten with the next checkpoint",
+    file: "src/storage/vault-store.ts",
+    find: `lostDeletes: this.#index.lostDeletes,`,
+    replace: `lostDeletes: new Map(),`,
+    tests: [DAMAGE],
+  },
+  {
+    name: "newer deletions counted as those that were lost",
+    file: "src/storage/vault-store.ts",
+    find: `subtract(new DeleteSet(new Map([[client, ranges]])), this.#freshDeletes)`,
+    replace: `new DeleteSet(new Map([[client, ranges]]))`,
+    tests: [DAMAGE],
+  },
+  {
+    name: "a row for every collected struct",
+    file: "src/update/struct-table.ts",
+    find: `if (view.ref === GC_REF && this.#joinsGc(view, row - 1)) return;`,
+    replace: ``,
+    tests: [STRUCT_TABLE],
+  },
+  {
+    name: "collected structs joined over a gap",
+    file: "src/update/struct-table.ts",
+    find: ` || this.clock[before]! + this.length[before]! !== view.clock`,
+    replace: ``,
+    tests: [STRUCT_TABLE],
+  },
+  {
+    name: "no end to the structs of an update",
+    file: "src/update/news.ts",
+    find: `++this.#structs > LIMITS.maxStructsPerUpdate`,
+    replace: `++this.#structs > Infinity`,
+    tests: [STRUCT_TABLE],
   },
 
   // Doors and access.

@@ -5,7 +5,7 @@
 import { LIMITS } from "../limits.ts";
 import { DamagedRowError } from "../storage/damage.ts";
 import type { StepReport, VaultStore } from "../storage/vault-store.ts";
-import type { RoomHost } from "./room.ts";
+import type { RoomHost } from "./room-host.ts";
 import type { Stats } from "./stats.ts";
 
 /** Whose rows a piece of work writes. */
@@ -56,6 +56,11 @@ export class CheckpointKeeper {
   /** One step of compaction, with pauses. Returns null when it failed, was abandoned, or the breaker is open. Never throws. */
   *compactOnce(): Generator<null, StepReport | null> {
     return this.isOpen ? null : yield* this.#drive("maintenance", "compaction", this.#store.compaction());
+  }
+
+  /** Compaction is slower than an edit should wait for: the alarm does it. */
+  planCompaction(): void {
+    if (this.#store.wantsCompaction) this.#host.alarm.ensure(this.#host.clock.nowMs() + LIMITS.compactionDelayMs);
   }
 
   /** Drops what is under way: what it was made of has changed. Nothing of it is stored, or nothing names what is. */

@@ -61,6 +61,11 @@ export class Stats {
     this.onError?.(atMs, event, detail);
   }
 
+  /** A session was turned down for what it sent. */
+  refused(reason: string): void {
+    this.refusals[reason] = (this.refusals[reason] ?? 0) + 1;
+  }
+
   committed(atMs: number, bytes: number, durationMs: number, lagMs: number): void {
     const { commits } = this;
     commits.count += 1;

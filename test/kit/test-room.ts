@@ -1,4 +1,5 @@
-import { Room, type ConnectOptions, type RoomHost } from "../../src/room/room.ts";
+import type { ConnectOptions, RoomHost } from "../../src/room/room-host.ts";
+import { Room } from "../../src/room/room.ts";
 import { WriteNotes } from "../../src/room/write-note.ts";
 import { SendBudget } from "../../src/room/send-budget.ts";
 import { checksum } from "./checksum.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { LIMITS } from "../../src/limits.ts";
-import type { ConnectOptions } from "../../src/room/room.ts";
+import type { ConnectOptions } from "../../src/room/room-host.ts";
 import { debugReport } from "../../src/report/debug.ts";
 import { updateFrame } from "../../src/protocol/frames.ts";
 import { readMeta } from "../../src/storage/room-meta.ts";

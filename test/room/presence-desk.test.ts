@@ -125,7 +125,7 @@ describe("an echo", () => {
     const send = stock.client.peer.send.bind(stock.client.peer);
     stock.client.peer.send = (frame) => {
       if (typeof frame !== "string" && frame[0] === 1) echoes.push(frame.slice());
-      send(frame);
+      return send(frame);
     };
     room.pass(15_000);
     renew(stock);
