@@ -243,6 +243,79 @@ describe("damage", () => {
     expect(client.texts.join()).toContain("yaos/degraded");
   });
 
+  describe("a lost delete row", () => {
+    /** A vault of which somebody was away while a secret was deleted, and whose deletions are damaged since. */
+    function forgotten(): { room: TestRoom; owner: DocClient; stale: DocClient } {
+      const room = new TestRoom();
+      const [owner, stale] = [new DocClient(), new DocClient()];
+      for (const client of [owner, stale]) room.connect(client);
+      room.settle();
+      // Sealed, so that the deletion does not take the text out of its chunk.
+      owner.doc.getText("pad").insert(0, "p".repeat(LIMITS.tailChunkBytes + 1));
+      owner.doc.getText("t").insert(0, "public SECRET public");
+      room.pass(2_000);
+      room.look((r) => withoutPauses(r.compact()));
+      room.disconnect(stale);
+      owner.doc.getText("t").delete(7, 7);
+      room.pass(2_000);
+      room.look((r) => withoutPauses(r.compact()));
+      expect(owner.durableFrames).toBe(owner.sent.length);
+      room.disconnect(owner);
+      room.pass(2_000);
+      corrupt(room, `UPDATE room_deletes SET data = ${FLIP}`);
+      room.kill();
+      return { room, owner, stale };
+    }
+
+    it("[DG3] is not healed by a client that was away when the deletions were made: deleted text stays deleted", () => {
+      const { room, owner, stale } = forgotten();
+      room.connect(stale);
+      room.pass(2_000);
+      expect(room.look((r) => [r.store.lostUnknown, r.stats.healed])).toEqual([true, 0]);
+      const early = new DocClient();
+      room.connect(early);
+      room.pass(10_000);
+      expect([early.answers, early.peer.closed?.code]).toEqual([0, 4510]);
+      room.connect(owner);
+      room.pass(2_000);
+      expect(room.look((r) => [r.store.lostUnknown, r.stats.healed])).toEqual([false, 1]);
+      const fresh = new DocClient();
+      room.connect(fresh);
+      room.pass(2_000);
+      for (const client of [owner, stale, fresh]) expect(client.doc.getText("t").toString()).toBe("public public");
+    });
+
+    it("[DG3] is not healed by as many deletions that are newer", () => {
+      const { room, stale } = forgotten();
+      room.connect(stale);
+      room.pass(2_000);
+      stale.doc.getText("t").delete(0, 7);
+      room.pass(2_000);
+      room.disconnect(stale);
+      room.connect(stale);
+      room.pass(2_000);
+      expect(room.look((r) => [r.store.lostUnknown, r.stats.healed])).toEqual([true, 0]);
+    });
+
+    it("[DG3] is owed over a restart and a checkpoint, and healed by a client that deleted more since", () => {
+      const { room, owner, stale } = forgotten();
+      room.connect(stale);
+      room.pass(2_000);
+      stale.doc.getText("t").insert(0, "x");
+      room.pass(2_000);
+      room.look((r) => withoutPauses(r.compact()));
+      room.kill();
+      room.connect(stale);
+      room.pass(2_000);
+      expect(room.look((r) => r.store.lostUnknown)).toBe(true);
+      owner.doc.getText("t").delete(0, 7);
+      room.connect(owner);
+      room.pass(2_000);
+      expect(room.look((r) => [r.store.lostUnknown, r.stats.healed])).toEqual([false, 1]);
+      expect([owner, stale].map((client) => client.doc.getText("t").toString())).toEqual(["xpublic", "xpublic"]);
+    });
+  });
+
   describe("a journal row that cannot say what was in it", () => {
     /** Three rows by one client, the summary of one destroyed. */
     function threeRows(slot: number): { room: TestRoom; owner: DocClient } {
