@@ -129,7 +129,7 @@ const REFUSED: readonly [name: string, frame: Uint8Array, code: number, reason: 
 
 describe("refused", () => {
   it.each(REFUSED.map(([name, frame, code, reason], n) => ({ name, frame, code, reason, vault: `refused-${n}` })))(
-    "[CK1] $name: $code $reason",
+    "[CK1] [CL1] $name: $code $reason",
     async ({ frame, code, reason, vault }) => {
       const others = await bystanders(vault);
       const before = await stored(vault);

@@ -48,7 +48,7 @@ async function failure(start: Promise<HostProcess>): Promise<HostEndedError> {
 }
 
 describe("what it prints and keeps", () => {
-  it("serves on loopback, prints URL, token and three lines to connect, and keeps objects in the known folder", async () => {
+  it("[HO1] [HO2] [HO3] serves on loopback, prints URL, token and three lines to connect, and keeps objects in the known folder", async () => {
     const host = await startHost({ dataDir });
     expect(host.url).toBe(`http://127.0.0.1:${host.port}`);
     expect(await answers(host.url)).toBe(true);
@@ -68,7 +68,7 @@ describe("what it prints and keeps", () => {
     await host.stop();
   });
 
-  it("accepts as a client what the printed line starts", async () => {
+  it("[HO1] accepts as a client what the printed line starts", async () => {
     const host = await startHost({ dataDir });
     const line = host.stdout().split("\n").find((l) => l.startsWith("node --input-type=module")) ?? "";
     const client = spawn("sh", ["-c", `exec ${line}`], { cwd: join(import.meta.dirname, "../.."), stdio: ["ignore", "pipe", "inherit"] });
@@ -78,7 +78,7 @@ describe("what it prints and keeps", () => {
     await host.stop();
   });
 
-  it("makes a token once, for its owner's eyes, and keeps it over restarts", async () => {
+  it("[HO4] makes a token once, for its owner's eyes, and keeps it over restarts", async () => {
     const first = await startHost({ dataDir });
     await first.stop();
     const second = await startHost({ dataDir });
@@ -88,7 +88,7 @@ describe("what it prints and keeps", () => {
     await second.stop();
   });
 
-  it("takes SYNC_TOKEN and hands on the Worker's own variables without writing them down", async () => {
+  it("[HO4] takes SYNC_TOKEN and hands on the Worker's own variables without writing them down", async () => {
     const host = await startHost({ dataDir, env: { SYNC_TOKEN: "a-token-of-mine", YAOS_ENABLE_ADMIN_ROUTES: "1" } });
     expect(host.token).toBe("a-token-of-mine");
     expect(existsSync(join(dataDir, "token"))).toBe(false);
@@ -101,7 +101,7 @@ describe("what it prints and keeps", () => {
     await host.stop();
   });
 
-  it("listens where PORT and HOST say", async () => {
+  it("[HO2] listens where PORT and HOST say", async () => {
     const free = createServer().listen(0, "127.0.0.1");
     await once(free, "listening");
     const { port } = free.address() as { port: number };
@@ -113,7 +113,7 @@ describe("what it prints and keeps", () => {
     await host.stop();
   });
 
-  it("serves a directory wrangler dev made from the place wrangler dev keeps objects", async () => {
+  it("[HO3] serves a directory wrangler dev made from the place wrangler dev keeps objects", async () => {
     mkdirSync(join(dataDir, "v3/do"), { recursive: true });
     const host = await startHost({ dataDir });
     expect(existsSync(join(dataDir, "v3/do/yaos-VaultSyncServer"))).toBe(true);
@@ -122,7 +122,7 @@ describe("what it prints and keeps", () => {
 });
 
 describe("how it ends", () => {
-  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("ends promptly on %s with a socket open", async (signal) => {
+  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("[HO5] ends promptly on %s with a socket open", async (signal) => {
     const host = await startHost({ dataDir });
     const socket = await openSocket(host, "open");
     const socketClosed = closeOf(socket);
@@ -135,7 +135,7 @@ describe("how it ends", () => {
     expect(existsSync(join(dataDir, "lock.json"))).toBe(false);
   });
 
-  it("ends with npm start when that gets SIGTERM", async () => {
+  it("[HO5] ends with npm start when that gets SIGTERM", async () => {
     const host = await startHost({ dataDir, viaNpm: true, env: { YAOS_BUNDLE_DIR: undefined } });
     const socket = await openSocket(host, "npm");
     const socketClosed = closeOf(socket);
@@ -153,7 +153,7 @@ describe("how it ends", () => {
     expect(host.stderr()).toContain("workerd ended by itself (SIGKILL)");
   });
 
-  it("starts again after the whole group was killed", async () => {
+  it("[HO7] starts again after the whole group was killed", async () => {
     const first = await startHost({ dataDir });
     await first.kill9Group();
     expect(isAlive(first.workerdPid)).toBe(false);
@@ -162,7 +162,7 @@ describe("how it ends", () => {
     await second.stop();
   });
 
-  it("ends the orphan of a launcher that was killed alone, and goes on with its data", async () => {
+  it("[HO6] ends the orphan of a launcher that was killed alone, and goes on with its data", async () => {
     const first = await startHost({ dataDir });
     const socket = await openSocket(first, "orphan");
     const socketClosed = closeOf(socket);
@@ -181,7 +181,7 @@ describe("how it ends", () => {
 });
 
 describe("what it refuses", () => {
-  it("refuses a data directory another launcher has, with its pid", async () => {
+  it("[HO6] refuses a data directory another launcher has, with its pid", async () => {
     const host = await startHost({ dataDir });
     const refused = await failure(startHost({ dataDir }));
     expect(refused.ended).toBe(1);
@@ -190,7 +190,7 @@ describe("what it refuses", () => {
     await host.stop();
   });
 
-  it("lets only one of several launchers take a stale lock", async () => {
+  it("[HO6] lets only one of several launchers take a stale lock", async () => {
     await (await startHost({ dataDir })).kill9Group();
     const outcomes = await Promise.allSettled([1, 2, 3].map(() => startHost({ dataDir })));
     expect(outcomes.map((o) => o.status).sort()).toEqual(["fulfilled", "rejected", "rejected"]);

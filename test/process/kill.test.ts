@@ -37,7 +37,7 @@ afterEach(() => {
 /** What one vault's writers of all rounds were told. Their sockets are closed; only their memory is kept, to judge by. */
 type Witnesses = Map<string, LoggedWriter[]>;
 
-it("keeps every receipted edit over SIGKILLs at random moments", async () => {
+it("[RC4] [HO7] keeps every receipted edit over SIGKILLs at random moments", async () => {
   const random = new Random(SEED);
   const witnesses: Witnesses = new Map(VAULTS.map((vault) => [vault, []]));
   let kills = 0;

@@ -163,7 +163,7 @@ describe("traps of the update laws", () => {
     });
   });
 
-  test("[T7] one frame harms formatted text no more than Yjs's own frame does", () => {
+  test("[T7] [SV3] one frame harms formatted text no more than Yjs's own frame does", () => {
     const bold = record(1, [
       (doc) => doc.getText("text").insert(0, "B", { bold: true }),
       (doc) => doc.getText("text").insert(1, " tail", { bold: null }),
@@ -187,7 +187,7 @@ describe("traps of the update laws", () => {
     });
   });
 
-  test("[T7] [T8] causal frames sent last first harm nothing either and leave nothing pending", () => {
+  test("[T7] [T8] [SV3] causal frames sent last first harm nothing either and leave nothing pending", () => {
     let frameCount = 0;
     forSeeds(RUNS, (seed) => {
       const random = new Random(seed);

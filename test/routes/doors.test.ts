@@ -23,7 +23,7 @@ test.each(["/", "/sync", "/vault/sync", "/vault/sync/", "/vault/sync/a/", "/vaul
   },
 );
 
-test("ids are decoded once and have limits", () => {
+test("[DR3] ids are decoded once and have limits", () => {
   expect(decodeRoomId("a%2Fb/c")).toEqual({ ok: true, roomId: "a/b/c" });
   expect(decodeRoomId("a%252Fb")).toEqual({ ok: true, roomId: "a%2Fb" });
   expect(decodeRoomId("%zz")).toEqual({ ok: false, fault: "malformed room id" });
@@ -33,7 +33,7 @@ test("ids are decoded once and have limits", () => {
   expect(decodeRoomId(`${"x".repeat(LIMITS.maxRoomIdBytes - 1)}%C3%BC`)).toEqual({ ok: false, fault: "room id too long" });
 });
 
-test("text goes to the YAOS door, and elsewhere only to clients that say _pk", () => {
+test("[DR5] text goes to the YAOS door, and elsewhere only to clients that say _pk", () => {
   const none = new URLSearchParams();
   const pk = new URLSearchParams("_pk=abc");
   const entry = { by: "owner", mode: "rw", epoch: 0, schema: null } as const;

@@ -85,7 +85,7 @@ test("[SY2] [RC2] two sockets sync, and receipts go on counting over an eviction
   expect(late.receipts.at(-1)!.epoch).not.toBe(epoch);
 });
 
-test("waking reads and writes nothing down, and the room knows its sockets", async () => {
+test("[HB1] waking reads and writes nothing down, and the room knows its sockets", async () => {
   const [a, b] = [await join("wake"), await join("wake")];
   a.doc.getText("t").insert(0, "text");
   await a.until(() => a.isReceipted);
@@ -126,7 +126,7 @@ test("[AW3] a client that leaves a sleeping room is removed for the others", asy
   expect((await debug("leaver")).sessions).toMatchObject({ count: 1, presence: { present: 1 } });
 });
 
-test("ping is answered without the room, asleep or awake", async () => {
+test("[HB3] ping is answered without the room, asleep or awake", async () => {
   const a = await join("ping");
   a.sendText("ping");
   await a.until(() => a.texts.includes("pong"));

@@ -57,7 +57,7 @@ function acceptingRoom(): Response {
   return new Response(null, { status: 101, webSocket: client });
 }
 
-test("the YAOS door refuses with two text frames and 1008", async () => {
+test("[AU2] the YAOS door refuses with two text frames and 1008", async () => {
   const cases: [Partial<Env>, string, string, string][] = [
     [{}, "", '{"type":"error","code":"unauthorized"}', "unauthorized"],
     [{}, "?token=wrong", '{"type":"error","code":"unauthorized"}', "unauthorized"],
@@ -78,7 +78,7 @@ test("the YAOS door refuses with two text frames and 1008", async () => {
   }
 });
 
-test("the stock doors refuse with a close code and no text", async () => {
+test("[AU3] the stock doors refuse with a close code and no text", async () => {
   for (const path of ["/sync/a/b", "/parties/main/a/b"]) {
     const { env, seen } = world();
     expect(await hear(await call(env, path, { headers: UPGRADE }))).toEqual({ texts: [], code: 4401, reason: "unauthorized" });
@@ -89,7 +89,7 @@ test("the stock doors refuse with a close code and no text", async () => {
   }
 });
 
-test("an admitted upgrade reaches the room of its decoded id, with door and text in the internal URL", async () => {
+test("[DR1] [DR2] an admitted upgrade reaches the room of its decoded id, with door and text in the internal URL", async () => {
   const cases = [
     ["/vault/sync/a%2Fb?token=secret&schemaVersion=2&_pk=1", "a/b", `door=vault&text=1&room=a%2Fb&by=owner&mode=rw&epoch=${Number.MAX_SAFE_INTEGER}&schema=2`],
     ["/vault/sync/v?token=secret", "v", `door=vault&text=1&room=v&by=owner&mode=rw&epoch=${Number.MAX_SAFE_INTEGER}&schema=1`],
@@ -103,7 +103,7 @@ test("an admitted upgrade reaches the room of its decoded id, with door and text
   }
 });
 
-test("a Bearer header opens a door and goes before the parameter", async () => {
+test("[AU1] a Bearer header opens a door and goes before the parameter", async () => {
   const { env } = world({}, acceptingRoom);
   expect((await hear(await call(env, "/sync/r", { headers: { ...UPGRADE, ...BEARER } }))).code).toBe(4999);
   expect((await hear(await call(env, "/sync/r?token=secret", { headers: { ...UPGRADE, Authorization: "Bearer other" } }))).code).toBe(4401);
@@ -118,7 +118,7 @@ test("an offered subprotocol is named in the 101", async () => {
   }
 });
 
-test("requests at a door that are no upgrade get HTTP answers and touch nothing", async () => {
+test("[AU5] requests at a door that are no upgrade get HTTP answers and touch nothing", async () => {
   const { env, seen } = world();
   expect(await errorOf(await call(env, "/vault/sync/v"))).toEqual([401, "unauthorized"]);
   expect(await errorOf(await call(world({ SYNC_TOKEN: "" }).env, "/vault/sync/v"))).toEqual([503, "unclaimed"]);
@@ -130,7 +130,7 @@ test("requests at a door that are no upgrade get HTTP answers and touch nothing"
   expect(seen).toEqual([]);
 });
 
-test("ids that name no room are a 400 in JSON", async () => {
+test("[DR3] ids that name no room are a 400 in JSON", async () => {
   const { env, seen } = world();
   for (const headers of [UPGRADE, {}]) {
     expect(await errorOf(await call(env, "/sync/%zz?token=secret", { headers }))).toEqual([400, "malformed room id"]);
@@ -143,7 +143,7 @@ test("ids that name no room are a 400 in JSON", async () => {
   expect(seen).toEqual([]);
 });
 
-test("debug is for Bearer only and goes to the room named", async () => {
+test("[DB1] debug is for Bearer only and goes to the room named", async () => {
   const { env, seen } = world();
   for (const path of ["/vault/v/debug/recent", "/__yaos/debug?vault=v"]) {
     expect(await errorOf(await call(env, path))).toEqual([401, "unauthorized"]);
@@ -162,7 +162,7 @@ test("debug is for Bearer only and goes to the room named", async () => {
   expect(seen.pop()?.name).toBe("sync");
 });
 
-test("compact is dark unless switched on, after the credential", async () => {
+test("[CP6] compact is dark unless switched on, after the credential", async () => {
   for (const path of ["/vault/v/debug/compact", "/__yaos/compact?vault=v"]) {
     const dark = world({ YAOS_ENABLE_ADMIN_ROUTES: "" });
     expect(await errorOf(await call(dark.env, path, { method: "POST" }))).toEqual([401, "unauthorized"]);
@@ -175,7 +175,7 @@ test("compact is dark unless switched on, after the credential", async () => {
   }
 });
 
-test("everything else is a 404 in JSON with CORS, and touches nothing", async () => {
+test("[DR4] everything else is a 404 in JSON with CORS, and touches nothing", async () => {
   const { env, seen } = world();
   const init = { headers: { ...BEARER } };
   for (const path of ["/sync", "/parties/m", "/vault", "/vault/", "/vault/sync/", "/vault/v", "/vault/v/debug", "/vault/v/debug/recent/x", "/%zz", "/favicon.ico", "/__yaos/meta", "/api/x", "/api/devices/x", "/claim", "/vault/v/auth/ticket"]) {
