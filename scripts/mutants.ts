@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Bench, type TestRun } from "./mutants/bench.ts";
 import { FAULTS, type Fault } from "./mutants/faults.ts";
+import { RULE_FAULTS } from "./mutants/rule-faults.ts";
 
 /** Faults tried at a time: each runs one test process. */
 const BENCHES = 2;
@@ -19,7 +20,7 @@ interface Verdict {
 }
 
 const { values } = parseArgs({ options: { only: { type: "string", default: "" } } });
-const faults = FAULTS.filter((fault) => fault.name.includes(values.only));
+const faults = [...FAULTS, ...RULE_FAULTS].filter((fault) => fault.name.includes(values.only));
 const projectDir = join(import.meta.dirname, "..");
 const tempDir = mkdtempSync(join(tmpdir(), "yaos-mutants-"));
 process.on("exit", () => rmSync(tempDir, { recursive: true, force: true }));
