@@ -1,5 +1,5 @@
 /** The documents' tables follow the code. */
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
@@ -41,6 +41,14 @@ test("SPEC's rules are numbered once each, without holes", () => {
   for (const [, prefix, number] of rules.map((rule) => /^([A-Z]+)(\d+)$/.exec(rule!)!)) {
     if (Number(number) > 1) expect(rules, `before ${prefix}${number}`).toContain(`${prefix}${Number(number) - 1}`);
   }
+});
+
+test("every rule of SPEC stands in some test's name", () => {
+  const rules = [...read("SPEC.md").matchAll(/^- \[([A-Z]{2}\d+)\]/gm)].map(([, rule]) => rule!);
+  const tests = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter((file) => /\.test\.ts$|-contract\.ts$/.test(file));
+  // What stands in brackets at the head of a string, wherever the call before it begins.
+  const named = new Set(tests.flatMap((file) => [...read(join("test", file)).matchAll(/["'`]((?:\[\w+\] ?)+) ?\S/g)].flatMap(([, head]) => head!.match(/\w+/g)!)));
+  expect(rules.filter((rule) => !named.has(rule))).toEqual([]);
 });
 
 test("links between the documents lead somewhere", () => {

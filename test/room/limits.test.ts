@@ -3,8 +3,10 @@ import * as encoding from "lib0/encoding";
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { LIMITS } from "../../src/limits.ts";
+import type { SqlRow, SqlValue } from "../../src/ports.ts";
 import { CLOSE } from "../../src/protocol/close-codes.ts";
 import { debugReport } from "../../src/report/debug.ts";
+import { withoutPauses } from "../../src/update/pacer.ts";
 import { bytes, syncFrame, varints } from "../kit/bad-frames.ts";
 import { DocClient } from "../kit/doc-client.ts";
 import { TestRoom } from "../kit/test-room.ts";
@@ -143,6 +145,33 @@ describe("limits of a room", () => {
     expect(head()).toBe(2);
     room.pass(LIMITS.commitWindowMs / 2);
     expect(head()).toBe(3);
+  });
+
+  it("[LM2] no value bound is above maxBlobBytes, however large what must be stored", () => {
+    const room = new TestRoom();
+    const a = connected(room);
+    const { inner } = room.sql;
+    const exec = inner.exec.bind(inner);
+    let largest = 0;
+    inner.exec = <Row extends SqlRow = SqlRow>(query: string, ...params: readonly SqlValue[]): Row[] => {
+      for (const value of params) if (value instanceof Uint8Array) largest = Math.max(largest, value.byteLength);
+      return exec<Row>(query, ...params);
+    };
+    // One struct of several rows, the same behind a gap, and enough of both for a checkpoint.
+    a.doc.getText("t").insert(0, "x".repeat(6_000_000));
+    room.pass(5_000);
+    const stranger = new Y.Doc();
+    stranger.getText("t").insert(0, "first ");
+    const before = Y.encodeStateVector(stranger);
+    stranger.getText("u").insert(0, "y".repeat(5_000_000));
+    room.turn((r) => r.receive(a.peer, syncFrame(2, Y.encodeStateAsUpdate(stranger, before))));
+    room.pass(5_000);
+    expect(room.look((r) => r.store.held.length)).toBe(1);
+    a.doc.getText("t").delete(0, 3_000_000);
+    room.pass(5_000);
+    room.look((r) => withoutPauses(r.compact()));
+    expect(largest).toBeGreaterThan(LIMITS.chunkBytes / 2);
+    expect(largest).toBeLessThanOrEqual(LIMITS.maxBlobBytes);
   });
 
   it("[RC6] a vector that old plugins would drop is not sent, and counted", () => {

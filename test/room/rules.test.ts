@@ -161,6 +161,29 @@ describe("waking", () => {
   });
 });
 
+describe("compaction", () => {
+  it("[CP4] what was deleted is gone from the chunks after the rewrite, and stays gone", () => {
+    const { room, writer } = chunkedRoom(2);
+    const secret = "xyzzy-plugh-frotz ";
+    writer.doc.getText("secret").insert(0, secret.repeat(20_000));
+    room.pass(2_000);
+    room.look((r) => withoutPauses(r.compact()));
+    const blobs = (): string => {
+      const rows = room.sql.inner.database.prepare("SELECT data FROM room_chunk").all();
+      return rows.map((row) => Buffer.from(row["data"] as Uint8Array).toString("latin1")).join();
+    };
+    expect(blobs()).toContain(secret);
+    writer.doc.getText("secret").delete(0, writer.doc.getText("secret").length);
+    room.pass(2_000);
+    room.look((r) => withoutPauses(r.compact()));
+    expect(blobs()).not.toContain(secret);
+    room.connect(new DocClient(writer.doc));
+    room.pass(5_000);
+    room.look((r) => withoutPauses(r.compact()));
+    expect(blobs()).not.toContain(secret);
+  });
+});
+
 describe("serving", () => {
   it("[SV1] a client that lacks anything gets it in one frame, deletions included", () => {
     const { room, writer } = chunkedRoom(8);

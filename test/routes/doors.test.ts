@@ -12,12 +12,12 @@ test.each([
   ["/parties/main/a/b", "parties", "a/b"],
   ["/parties/any%20one/r", "parties", "r"],
   ["/parties/main/", "parties", ""],
-])("%s is a door", (path, door, rawId) => {
+])("[DR2] %s is a door", (path, door, rawId) => {
   expect(findDoor(path)).toEqual({ door, rawId });
 });
 
 test.each(["/", "/sync", "/vault/sync", "/vault/sync/", "/vault/sync/a/", "/vault/sync/a/b", "/parties/main", "/parties//r", "/Sync/a", "/x/sync/a"])(
-  "%s is none",
+  "[DR2] %s is none",
   (path) => {
     expect(findDoor(path)).toBeNull();
   },
