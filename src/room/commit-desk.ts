@@ -31,11 +31,11 @@ export class CommitDesk {
   readonly #state: RoomState;
   readonly #parts: CommitParts;
   readonly #staging: Staging;
+  /** Somebody was turned away while storage failed: the next commit is to show whether it works again, though nobody waits for it. */
+  wantsProof = false;
   #cancelCommit: (() => void) | null = null;
   #commitDueMs = 0;
   #lastCommitMs = 0;
-  /** Somebody was turned away while storage failed. */
-  wantsProof = false;
 
   constructor(state: RoomState, parts: CommitParts) {
     this.#state = state;

@@ -11,7 +11,7 @@ interface Begin {
   readonly rowsWritten: number;
 }
 
-/** Whoever hands a delta over hears once what became of it, then that chunks are free for others. */
+/** Whoever hands a delta over hears what became of it. */
 export interface StagingOwner {
   /** In the turn that made it durable. */
   published(closed: ClosedWindow, report: StepReport, begin: Begin): void;
@@ -19,7 +19,7 @@ export interface StagingOwner {
   /** It met a row that cannot be trusted; whoever sets that aside abandons the staging. */
   damaged(error: DamagedRowError): void;
   abandoned(closed: ClosedWindow): void;
-  /** Last, in the turn it ended in by itself. */
+  /** Last of all, unless it was abandoned from outside: chunks are free for others. */
   over(): void;
 }
 
