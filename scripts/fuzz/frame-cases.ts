@@ -1,5 +1,6 @@
 /** Frames for the fuzzer, from a seed: what stock clients send, the same with bytes changed, and what nobody sends in earnest. */
 import * as Y from "yjs";
+import { LIMITS } from "../../src/limits.ts";
 import { type RawPresence, awarenessFrame, gcUpdate, nestedAnyUpdate, syncFrame, varints, vectorOf } from "../../test/kit/bad-frames.ts";
 import type { Random } from "../../test/kit/random.ts";
 import { genuineUpdates } from "../../test/update/genuine.ts";
@@ -70,8 +71,9 @@ export class FrameCases {
       case 1:
         return syncFrame(0, this.#mutated(random.pick(this.#vectors)));
       case 2:
-        // Rarely more than the limit: these are the largest frames made here.
-        return syncFrame(0, vectorOf(random.chance(0.01) ? 100_001 : random.int(0, 3_000)));
+        // Rarely more clients, or more bytes, than the limits: these are the largest frames made here.
+        if (random.chance(0.01)) return syncFrame(0, random.chance(0.5) ? vectorOf(LIMITS.maxClientsPerMessage + 1) : new Uint8Array(LIMITS.maxStateVectorBytes + 1));
+        return syncFrame(0, vectorOf(random.int(0, 3_000)));
       case 3:
         return syncFrame(0, varints(edge(), edge(), edge()));
       case 4:

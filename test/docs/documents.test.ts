@@ -8,14 +8,14 @@ import { CLOSE, type CloseCode } from "../../src/protocol/close-codes.ts";
 const root = join(import.meta.dirname, "../..");
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
-test("README's table has every limit with its value, and no other", () => {
+test("[LM1] README's table has every limit with its value, and no other", () => {
   const rows = [...read("README.md").matchAll(/^\| `(\w+)` \| ([\d,.]+) ?(MiB|KiB|B|ms)? \|/gm)];
   const scale: Record<string, number> = { MiB: 1024 * 1024, KiB: 1024 };
   const written = Object.fromEntries(rows.map(([, name, value, unit]) => [name, Number(value!.replaceAll(",", "")) * (scale[unit ?? ""] ?? 1)]));
   expect(written).toEqual(LIMITS);
 });
 
-test("SPEC's close table has every code with its retry, and no other", () => {
+test("[CL1] SPEC's close table has every code with its retry, and no other", () => {
   const rows = [...read("SPEC.md").matchAll(/^\| (\d{4}) \| (.*?) \| (yes|no) \|/gm)];
   const codes: CloseCode[] = Object.values(CLOSE);
   for (const { code, reason, retry } of codes) {
@@ -26,7 +26,7 @@ test("SPEC's close table has every code with its retry, and no other", () => {
   expect(new Set(rows.map(([, code]) => Number(code)))).toEqual(new Set(codes.map(({ code }) => code)));
 });
 
-test("SPEC names every refusal", () => {
+test("[CK1] SPEC names every refusal", () => {
   const spec = read("SPEC.md");
   for (const file of ["src/update/refused.ts", "src/protocol/refused.ts"]) {
     const names = [...read(file).matchAll(/^ {2}\| "([a-z0-9-]+)"/gm)].map(([, name]) => name);
