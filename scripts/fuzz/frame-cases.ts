@@ -92,7 +92,7 @@ export class FrameCases {
     });
     // Rarely more ids than one connection may own, or more states than one frame may hold.
     const count = random.chance(0.02) ? random.pick([257, 700, 2_501]) : random.int(0, 4);
-    return awarenessFrame(...Array.from({ length: count }, (_, n) => (count > 4 ? { ...entry(), client: 10_000 + n } : entry())));
+    return awarenessFrame(...Array.from({ length: count }, (_, n) => (count > 4 ? { ...entry(), client: 10_000 + n, state: "{}" } : entry())));
   }
 
   #state(): string {

@@ -127,7 +127,7 @@ export class FuzzedRoom {
     return [this.#writer, this.#reader].reduce((sum, { peer }) => sum + peer.sent.filter((frame) => !isPresence(frame)).length, 0);
   }
 
-  /** Windows close, commits and compaction run, and the others take in what they heard. */
+  /** Windows close, commits and compaction run, the others take in what they heard, and the room may fall asleep. */
   #letTimePass(): void {
     const room = this.#room;
     room.pass(this.#random.pick([5, 50, 1_100, 3_000]));
@@ -135,6 +135,8 @@ export class FuzzedRoom {
     for (const client of [this.#writer, this.#reader]) if (client.peer.closed !== null) throw new Error(`a bystander was closed with ${client.peer.closed.code}`);
     const { kind } = room.look((r) => r.health);
     if (kind !== "healthy") throw new Error(`the room is ${kind}`);
+    // Sockets outlive the room's memory.
+    if (room.timers.pending === 0 && this.#random.chance(0.3)) room.hibernate();
   }
 
   #exchange(): void {
