@@ -26,7 +26,8 @@ function readLink(): void {
   const host = new URL(setup.host);
   byId("host").textContent = host.host;
   byId<HTMLAnchorElement>("open-obsidian").href = obsidianLink(setup);
-  byId("foreign-note").hidden = host.hostname === window.location.hostname;
+  // Another port of the same machine may be somebody else's server.
+  byId("foreign-note").hidden = host.origin === window.location.origin;
   byId("loopback-note").hidden = !isLoopback(host.hostname);
   showOnly("ready", ["ready", "missing"]);
 }

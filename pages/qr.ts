@@ -9,8 +9,12 @@ const MAX_SIDE = 272;
 /** Side of a module at least, CSS pixels; a code with very many modules then grows beyond `MAX_SIDE`, and the page shrinks it. */
 const MIN_MODULE = 3;
 
-/** A QR code as an SVG element, black on white in light and dark: many readers refuse inverted codes. */
-export function qrCode(text: string, label: string): SVGElement {
+/** Bytes of ASCII the largest code holds at level M (ISO/IEC 18004, version 40). */
+const MAX_BYTES = 2_331;
+
+/** A QR code of ASCII text as an SVG element, black on white in light and dark: many readers refuse inverted codes. Null: the text is too long for any. */
+export function qrCode(text: string, label: string): SVGElement | null {
+  if (text.length > MAX_BYTES) return null;
   const { data, size } = encode(text, { ecc: "M", border: QUIET_ZONE });
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${size} ${size}`);

@@ -1,7 +1,8 @@
 /** What the pages ask of the server they came from. Every outcome is a value with words for it, so that no failure is silent. */
 
 export type ClaimOutcome = "claimed" | "taken" | "wrong code" | "busy" | "unreachable" | { readonly refused: string };
-export type TokenCheck = "good" | "wrong" | "busy" | "unreachable";
+/** `unreachable`: no answer came; an answer that is none of the known ones is `refused`, with its status and its text. */
+export type TokenCheck = "good" | "wrong" | "busy" | "unreachable" | { readonly refused: string };
 
 const HTTP_UNAUTHORIZED = 401;
 const HTTP_TOO_MANY = 429;
@@ -25,10 +26,10 @@ export async function claim(token: string, vaultId: string, claimCode: string): 
   }
   if (error === "invalid claim code") return "wrong code";
   if (answer.status === HTTP_TOO_MANY) return "busy";
-  return { refused: `${answer.status} ${error}`.trim() };
+  return refusedBy(answer, error);
 }
 
-/** Whether the server takes the token, found out by asking for a ticket, which changes nothing and wakes no room. */
+/** Whether the server takes the token, found out by asking for a ticket, which changes nothing and wakes no room. Of what `entryFault` finds it cannot ask. */
 export async function checkToken(token: string, vaultId: string): Promise<TokenCheck> {
   const answer = await ask(`/vault/${encodeURIComponent(vaultId)}/auth/ticket`, {
     method: "POST",
@@ -36,7 +37,12 @@ export async function checkToken(token: string, vaultId: string): Promise<TokenC
   });
   if (answer === null) return "unreachable";
   if (answer.ok) return "good";
-  return answer.status === HTTP_UNAUTHORIZED ? "wrong" : answer.status === HTTP_TOO_MANY ? "busy" : "unreachable";
+  if (answer.status === HTTP_UNAUTHORIZED) return "wrong";
+  return answer.status === HTTP_TOO_MANY ? "busy" : refusedBy(answer, await errorText(answer));
+}
+
+function refusedBy(answer: Response, error: string): { readonly refused: string } {
+  return { refused: `${answer.status} ${error}`.trim() };
 }
 
 async function ask(path: string, init: RequestInit): Promise<Response | null> {

@@ -4,12 +4,12 @@
  * Needs no account and no network.
  * The npm script says `exec` because npm passes SIGTERM to its shell only: without it the shell would die and leave us.
  */
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { addressOf, assertListenable, isLoopback, outsideAddresses, urlHost } from "./host/address.ts";
-import { readArguments, USAGE } from "./host/arguments.ts";
-import { type Auth, settleAuth } from "./host/auth.ts";
+import { type HostArguments, readArguments, USAGE } from "./host/arguments.ts";
+import { type Auth, rememberChoice, settleAuth } from "./host/auth.ts";
 import { buildWorker, endBundler } from "./host/build.ts";
+import { makeDataDir } from "./host/data-dir.ts";
 import { HostError } from "./host/host-error.ts";
 import { lockDataDir } from "./host/lock.ts";
 import { type HostSettings, readSettings } from "./host/settings.ts";
@@ -46,7 +46,7 @@ async function serve(): Promise<void> {
   const settings = readSettings(process.env, projectDir);
   const identity = readWorkerIdentity(projectDir);
   const configFile = join(settings.dataDir, "workerd.capnp");
-  mkdirSync(settings.dataDir, { recursive: true });
+  makeDataDir(settings.dataDir);
 
   const lock = await lockDataDir(settings.dataDir, configFile, (line) => console.error(line));
   try {
@@ -70,8 +70,7 @@ async function serve(): Promise<void> {
 
     workerd = startWorkerd(configFile, variables);
     lock.noteWorkerd(workerd.pid);
-    void announce(workerd, settings, auth);
-    const how = await workerd.ended;
+    const [how] = await Promise.all([workerd.ended, announce(workerd, settings, args, auth)]);
     if (!stopping) throw new HostError(`workerd ended by itself (${how}); nothing receipted is lost, start again to go on`);
   } finally {
     lock.release();
@@ -85,10 +84,11 @@ function variablesOf(settings: HostSettings, auth: Auth): Record<string, string>
   return auth.claimCode === null ? others : { ...others, YAOS_CLAIM_CODE: auth.claimCode };
 }
 
-/** Prints the welcome once the Worker answers; says nothing when workerd ends first, since `serve` then does. */
-async function announce(server: SupervisedWorkerd, settings: HostSettings, auth: Auth): Promise<void> {
+/** Keeps the choice of ownership once workerd listens, and prints the welcome once the Worker answers; says nothing when workerd ends first, since `serve` then does. */
+async function announce(server: SupervisedWorkerd, settings: HostSettings, args: HostArguments, auth: Auth): Promise<void> {
   const port = await Promise.race([server.listening, server.ended]);
   if (typeof port !== "number") return;
+  rememberChoice(settings, args);
   const url = `http://${addressOf(urlHost(settings.host), port)}`;
   let ended = false;
   void server.ended.then(() => (ended = true));

@@ -24,21 +24,30 @@ const CODE_GROUP_LENGTH = 4;
 
 /**
  * Settles how the server is owned. Order: `--claim` or `YAOS_AUTH`, then `SYNC_TOKEN`, then what the data directory was last told, then a token.
+ * Keeps a secret it makes, and not the choice itself: {@link rememberChoice} does when the server listens.
  * @throws {HostError} for a contradiction, and for a server that anybody who reaches it from outside the machine could claim.
  */
 export function settleAuth(settings: HostSettings, args: HostArguments): Auth {
   const { dataDir, variables } = settings;
   const token = variables["SYNC_TOKEN"]?.trim();
-  const told = args.claim ? "claim" : settings.auth;
+  const told = toldMode(settings, args);
   if (args.claim && settings.auth === "token") throw new HostError("Cannot start: --claim and YAOS_AUTH=token contradict each other");
   if (told === "claim" && token !== undefined) {
     throw new HostError("Cannot start unclaimed: SYNC_TOKEN is set, and whoever has it owns the server; unset it, or start without --claim and YAOS_AUTH=claim");
   }
   const mode = told ?? (token === undefined && readKept(dataDir, MODE_FILE) === "claim" ? "claim" : "token");
   if (!args.claimCode && mode !== "claim") throw new HostError("Cannot leave the claim code away: the server is not started with --claim");
-  const auth = mode === "token" ? withToken(dataDir, token) : toClaim(settings, args);
-  if (told !== undefined) keep(dataDir, MODE_FILE, told);
-  return auth;
+  return mode === "token" ? withToken(dataDir, token) : toClaim(settings, args);
+}
+
+/** Makes later starts go on with what this one was told, if it was told; a start that failed has changed nothing. */
+export function rememberChoice(settings: HostSettings, args: HostArguments): void {
+  const told = toldMode(settings, args);
+  if (told !== undefined) keep(settings.dataDir, MODE_FILE, told);
+}
+
+function toldMode(settings: HostSettings, args: HostArguments): Auth["mode"] | undefined {
+  return args.claim ? "claim" : settings.auth;
 }
 
 function withToken(dataDir: string, token: string | undefined): Auth {

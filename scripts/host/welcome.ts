@@ -56,17 +56,21 @@ const LAST_LINE = "Ctrl-C stops the server; its data stays.";
 
 function clientLines(url: string, token: string): string {
   const wsUrl = url.replace(/^http/, "ws");
-  // One shell line in single quotes: the program itself may not contain any.
   const client = [
     'import * as Y from "yjs"; import { WebsocketProvider } from "y-websocket"; import { WebSocket } from "ws";',
     "const doc = new Y.Doc(); const text = doc.getText(\"hello\");",
-    `new WebsocketProvider("${wsUrl}/sync", "hello", doc, { params: { token: "${token}" }, WebSocketPolyfill: WebSocket })`,
+    `new WebsocketProvider("${wsUrl}/sync", "hello", doc, { params: { token: ${JSON.stringify(token)} }, WebSocketPolyfill: WebSocket })`,
     '.once("sync", () => text.insert(text.length, "Hello from " + process.pid + ". "));',
     "text.observe(() => console.log(text.toString()));",
   ].join(" ");
   return `Connect a client by pasting these lines; run the second one in two terminals to see them sync:
 
 mkdir -p yaos-hello && cd yaos-hello && npm init -y && npm install yjs y-websocket ws
-node --input-type=module -e '${client}'
-curl -H "Authorization: Bearer ${token}" ${url}/vault/hello/debug/recent`;
+node --input-type=module -e ${shellQuoted(client)}
+curl -H ${shellQuoted(`Authorization: Bearer ${token}`)} ${url}/vault/hello/debug/recent`;
+}
+
+/** One word for any POSIX shell, whatever stands in it: inside single quotes only the single quote itself means anything. */
+function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

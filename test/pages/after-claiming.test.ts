@@ -60,6 +60,31 @@ describe.skipIf(!hasBrowser)("a server with an owner", () => {
       await shoot("phone-another-device");
     }));
 
+  it("[PG6] [PG8] says what is wrong with an entry, and hands over what no QR code holds", () =>
+    visit("/", async ({ page }) => {
+      const enter = async (token: string, vaultId: string): Promise<void> => {
+        await page.locator("#device-token").fill(token);
+        await page.locator("#device-vault").fill(vaultId);
+        await page.locator("#device-button").tap();
+      };
+      for (const [token, vaultId, words] of [
+        ["токен", "v", "cannot be sent"],
+        [host.token, "ö".repeat(513), "it may have 1024 bytes"],
+        [host.token, "..", "No vault can have this id"],
+        ["not the token", "a/../b", "does not know this token"],
+      ] as const) {
+        await enter(token, vaultId);
+        await page.locator("#problem").getByText(words).waitFor();
+      }
+      await page.route("**/auth/ticket", (route) => route.fulfill({ status: 503, body: '{"error":"unclaimed"}' }));
+      await enter(host.token, "v");
+      await page.getByText("The server refused (503 unclaimed).").waitFor();
+      await page.unroute("**/auth/ticket");
+      await enter(host.token, "ö".repeat(512));
+      await page.getByText("too long for a QR code").waitFor();
+      expect(await page.locator("#field-vault").inputValue()).toBe("ö".repeat(512));
+    }));
+
   it("[PG5] makes the deep link on the phone and leaves the fragment nowhere", () =>
     visit(`/mobile-setup#${setup()}`, async ({ page, requests, shoot }) => {
       const link = new URL((await page.locator("#open-obsidian").getAttribute("href")) ?? "");
@@ -102,6 +127,10 @@ describe.skipIf(!hasBrowser)("a server with an owner", () => {
       await page.goto(`${host.url}/mobile-setup#host=https%3A%2F%2Felsewhere.example&token=t`);
       await page.getByText("not the server this page came from").waitFor();
       await shoot("phone-foreign");
+      await page.goto(`${host.url}/mobile-setup#${setup()}`);
+      await page.locator("#foreign-note").waitFor({ state: "hidden" });
+      await page.goto(`${host.url}/mobile-setup#host=${encodeURIComponent("http://127.0.0.1:1")}&token=t`);
+      await page.getByText("not the server this page came from").waitFor();
     }));
 
   it("[PG8] tells a browser without scripts what it lacks, and no other", async () => {

@@ -1,11 +1,14 @@
-/** What the pages are made of, without a browser: links, headers, colours, and the bundle that must be as new as its sources. */
+/** What the pages are made of, without a browser: links, faults of entries, headers, colours, and the bundle that must be as new as its sources. */
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { entryFault, MAX_VAULT_ID_BYTES } from "../../pages/entered.ts";
 import { isLoopback, mobileLink, obsidianLink, readSetup } from "../../pages/links.ts";
 import { BUNDLED_PAGES, bundlePages } from "../../scripts/host/bundle-pages.ts";
+import { LIMITS } from "../../src/limits.ts";
 import { killStartedHosts, startHost } from "../kit/host-process.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -39,6 +42,27 @@ test("[PG5] a fragment that is cut off says what is missing", () => {
   expect(readSetup("#token=t&vaultId=v")).toBe("no host");
   for (const host of ["yaos", "file:///etc/passwd", "javascript:alert(1)"]) expect(readSetup(new URLSearchParams({ host, token: "t" }).toString())).toBe("bad host");
   expect(readSetup("#host=https%3A%2F%2Fa.example&vaultId=v")).toBe("no token");
+});
+
+test("[PG8] what a server could never hear is found on the page, and nothing else", () => {
+  expect(MAX_VAULT_ID_BYTES).toBe(LIMITS.maxRoomIdBytes);
+  for (const [token, vaultId, fault] of [
+    ["", "v", "nothing"],
+    ["t", "", "nothing"],
+    ["токен", "v", "unsendable token"],
+    ["né", "v", "unsendable token"],
+    ["a\nb", "v", "unsendable token"],
+    ["t", "ö".repeat(513), "long vault id"],
+    ["t", "..", "dots"],
+    ["t", ".", "dots"],
+    ["t", "a\ud800", "broken vault id"],
+    ["a 'b\"~!", "ö".repeat(512), null],
+    ["t", "a/../b", null],
+    ["t", "..a", null],
+    ["t", "\u{1f600}", null],
+  ] as const) {
+    expect(entryFault(token, vaultId), JSON.stringify([token, vaultId])).toBe(fault);
+  }
 });
 
 test("loopback names are known", () => {
@@ -88,10 +112,13 @@ test("[PG7] pages are strict about where they run, and answers to plugins carry 
       );
       expect((await fetch(host.url + path, { method: "POST" })).status).toBe(404);
     }
-    for (const path of ["/api/capabilities", "/nothing", "/vault/v/debug/recent"]) {
-      const { headers } = await fetch(host.url + path);
-      expect(headers.get("Content-Security-Policy")).toBeNull();
-      expect(headers.get("X-Frame-Options")).toBeNull();
+    const attachment = `/vault/v/blobs/${createHash("sha256").update("x").digest("hex")}`;
+    const Authorization = `Bearer ${host.token}`;
+    expect((await fetch(host.url + attachment, { method: "PUT", headers: { Authorization }, body: "x" })).status).toBe(204);
+    for (const path of ["/api/capabilities", "/nothing", "/vault/v/debug/recent", attachment]) {
+      const { headers } = await fetch(host.url + path, { headers: { Authorization } });
+      for (const name of ["Content-Security-Policy", "X-Frame-Options", "Referrer-Policy"]) expect(headers.get(name), `${path} ${name}`).toBeNull();
+      expect(headers.get("X-Content-Type-Options"), path).toBe(path === attachment ? "nosniff" : null);
     }
   } finally {
     killStartedHosts();

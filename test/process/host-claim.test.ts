@@ -1,5 +1,7 @@
 /** The launcher's side of claiming: what it prints, keeps, remembers and refuses. */
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -113,6 +115,19 @@ describe("the choice", () => {
     const again = await start();
     expect(again.token).toBe(token.token);
     await again.stop();
+  });
+
+  it("[HO9] is not remembered from a start that never listened", async () => {
+    const before = await start();
+    await before.stop();
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as { port: number };
+    expect(await refusal({ args: ["--claim"], env: { PORT: String(port) } })).toContain("the port is in use");
+    taken.close();
+    const after = await start();
+    expect(after.token).toBe(before.token);
+    await after.stop();
   });
 
   it("[HO10] refuses contradictions by name", async () => {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -57,7 +57,7 @@ describe("what it prints and keeps", () => {
     const install = lines.findIndex((line) => line.includes("npm install yjs y-websocket ws"));
     expect(lines[install + 1]).toContain(`${host.wsUrl}/sync`);
     expect(lines[install + 1]).toContain(host.token);
-    expect(lines[install + 2]).toBe(`curl -H "Authorization: Bearer ${host.token}" ${host.url}/vault/hello/debug/recent`);
+    expect(lines[install + 2]).toBe(`curl -H 'Authorization: Bearer ${host.token}' ${host.url}/vault/hello/debug/recent`);
 
     const socket = await openSocket(host, "folder");
     socket.terminate();
@@ -146,6 +146,14 @@ describe("how it ends", () => {
     expect(existsSync(join(dataDir, "lock.json"))).toBe(false);
   });
 
+  it("[HO5] ends with npm start when the group gets SIGHUP, as from a terminal that closes", async () => {
+    const host = await startHost({ dataDir, viaNpm: true });
+    process.kill(-host.pid, "SIGHUP");
+    await host.allClosed;
+    expect(isAlive(host.workerdPid)).toBe(false);
+    expect(existsSync(join(dataDir, "lock.json"))).toBe(false);
+  });
+
   it("ends with an error when workerd dies", async () => {
     const host = await startHost({ dataDir });
     process.kill(host.workerdPid, "SIGKILL");
@@ -205,6 +213,16 @@ describe("what it refuses", () => {
     expect(refused.stderr).toContain(`Cannot listen on 127.0.0.1:${port}: the port is in use`);
     taken.close();
     await (await startHost({ dataDir, env: { PORT: String(port) } })).stop();
+  });
+
+  it("[HO3] says that YAOS_DATA_DIR is a file, or below one, without a stack", async () => {
+    const file = join(dataDir, "file");
+    writeFileSync(file, "");
+    for (const taken of [file, join(file, "below")]) {
+      const refused = await failure(startHost({ dataDir: taken }));
+      expect(refused.ended).toBe(1);
+      expect(refused.stderr.trim()).toBe(`Cannot keep data in ${taken}: it, or a part of that path, is a file and no directory; name another with YAOS_DATA_DIR`);
+    }
   });
 
   it("names a PORT that is none", async () => {
