@@ -48,7 +48,9 @@ export const LIMITS = {
   /** Nesting depth of `Any`/JSON content that the reader follows (genuine clients stay far below; update laws, A1). */
   maxContentDepth: 1_000,
   /** Structs in one update, collected ones not counted: a rewrite keeps some 100 bytes for each. A 34 MB vault has 618,000. */
-  maxStructsPerUpdate: 1_500_000,
+  maxStructsPerUpdate: 1_000_000,
+  /** Delete ranges in one update: 16 bytes each in memory, some times over. A vault of ten years has some 400,000 (update laws, A6). */
+  maxDeleteRangesPerUpdate: 1_000_000,
   /** Clients in one state vector or one update. A vault of ten years has some thousands (update laws, W8). */
   maxClientsPerMessage: 100_000,
   /** Largest state vector frame, bytes: `maxClientsPerMessage` at up to 14 bytes each, rounded. */

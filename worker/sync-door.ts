@@ -25,16 +25,28 @@ export async function enterDoor(request: Request, env: Env, door: Door, rawId: s
 
   const upgrade = request.headers.get("Upgrade")?.toLowerCase() === "websocket";
   const admission = await admit(request, env, door, query, id.roomId, upgrade);
-  if (admission.kind === "later") return upgrade ? closeSocket(request, admission.tooMany.close, []) : tooManyAnswer(admission.tooMany);
+  // Before the 101: a provider that sees its socket open and close is back at once, one whose handshake fails waits longer each time.
+  if (admission.kind === "later") return tooManyAnswer(admission.tooMany);
   if (admission.kind === "refused") {
     return upgrade ? refuseSocket(request, door, admission.refusal) : errorAnswer(VAULT_REFUSALS[admission.refusal.code].status, admission.refusal.code);
   }
-  if (!upgrade) return door === "vault" ? textAnswer("Not implemented", 404) : errorAnswer(426, "upgrade required", { Upgrade: "websocket" });
-
   const room = env.YAOS_SYNC.get(env.YAOS_SYNC.idFromName(id.roomId));
+  if (!upgrade) {
+    if (door !== "vault") return errorAnswer(426, "upgrade required", { Upgrade: "websocket" });
+    return (await isOutdated(room, admission.entry.schema)) ? errorAnswer(426, "update_required") : textAnswer("Not implemented", 404);
+  }
   const answer = await room.fetch(connectUrl(door, id.roomId, query, admission.entry), { headers: { Upgrade: "websocket" } });
   if (answer.webSocket === null) return answer;
   return socketAnswer(request, answer.webSocket);
+}
+
+/** Whether the room's schema is newer than the client's (compat sheet, 2.5). */
+async function isOutdated(room: DurableObjectStub, clientSchema: number | null): Promise<boolean> {
+  if (clientSchema === null) return false;
+  const answer = await room.fetch("https://internal/__yaos/meta");
+  if (answer.status !== 200) return false;
+  const { meta } = await answer.json<{ meta: { schemaVersion: number | null } | null }>();
+  return (meta?.schemaVersion ?? 0) > clientSchema;
 }
 
 /** The credential first, then its connects, then the schema. What others get wrong is counted apart and never refuses a valid credential. */
@@ -46,7 +58,7 @@ async function admit(request: Request, env: Env, door: Door, query: URLSearchPar
   }
   const schema = checkClientSchema(query, door === "vault");
   if (!schema.ok) return { kind: "refused", refusal: schema };
-  const tooMany = upgrade ? gateConnect(access.holder.by) : null;
+  const tooMany = upgrade ? gateConnect(`${access.holder.by} ${vault}`) : null;
   return tooMany === null ? { kind: "admitted", entry: { ...access.holder, schema: schema.version } } : { kind: "later", tooMany };
 }
 

@@ -47,10 +47,6 @@ export const CLOSE = {
   pendingFull: { code: 4505, reason: "too much waits behind a gap", retry: true },
   /** The room cannot store now: it will not take an edit it could not keep. */
   degraded: { code: 4507, reason: "storage degraded", retry: true },
-  /** This credential connected too often within a minute. */
-  tooManyConnects: { code: 4509, reason: "too many connects", retry: true },
-  /** Too many wrong credentials came from this address within a minute. The right one is let in at any time. */
-  tooManyFailures: { code: 4509, reason: "too many wrong credentials", retry: true },
   /** More bytes or frames a second than a session may send. What was taken stays; the rest comes with the next sync. */
   tooFast: { code: 4508, reason: "too fast", retry: true },
   /** What this client lacks lies in a damaged part of the vault, until a client that has it comes by. Nobody is served around a hole. */

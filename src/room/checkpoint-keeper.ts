@@ -27,6 +27,7 @@ export class CheckpointKeeper {
   lastError: string | null = null;
   /** The run under way; one that finds another here, or none, was abandoned. */
   #run: { readonly kind: WorkKind } | null = null;
+  #isStopped = false;
 
   /** @param onDamage called after a run that met a row it could not trust */
   constructor(store: VaultStore, host: RoomHost, stats: Stats, onDamage: (error: DamagedRowError) => void) {
@@ -68,6 +69,12 @@ export class CheckpointKeeper {
     this.#run = null;
   }
 
+  /** What all work is made of is gone for good. */
+  stop(): void {
+    this.abandon();
+    this.#isStopped = true;
+  }
+
   /** The caller does the work of a checkpoint itself, until it calls what this returns. */
   claim(): () => void {
     const run = { kind: "checkpoint" } as const;
@@ -82,18 +89,26 @@ export class CheckpointKeeper {
     while (this.#run !== null) yield null;
     this.totals.failuresInARow = 0;
     this.#host.writeNote.checkpointFailures = 0;
+    this.#assertGoing();
     const checkpoint = this.#store.journal.length === 0 ? NOTHING : yield* this.checkpoint("admin");
+    this.#assertGoing();
     if (checkpoint === null) throw new Error(this.lastError ?? "a damaged row was set aside meanwhile");
     let compaction = NOTHING;
-    for (let steps = 0; steps < MAX_PASS_STEPS && this.#store.wantsCompaction; steps++) {
+    for (let steps = 0; steps < MAX_PASS_STEPS && !this.#isStopped && this.#store.wantsCompaction; steps++) {
       while (this.#run !== null) yield null;
+      this.#assertGoing();
       const step = yield* this.compactOnce();
+      this.#assertGoing();
       if (step === null) throw new Error(this.lastError ?? "a damaged row was set aside meanwhile");
       if (step.kind === "noop") break;
       compaction = { kind: "done", bytesWritten: compaction.bytesWritten + step.bytesWritten, chunksWritten: compaction.chunksWritten + step.chunksWritten };
       yield null;
     }
     return { checkpoint, compaction };
+  }
+
+  #assertGoing(): void {
+    if (this.#isStopped) throw new Error("Cannot compact: the vault was erased");
   }
 
   succeeded(report: StepReport, reason: string, durationMs: number): void {

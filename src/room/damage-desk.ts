@@ -11,6 +11,9 @@ import type { RoomState } from "./room-state.ts";
 import type { SessionBook } from "./session-book.ts";
 import type { Session } from "./session.ts";
 
+/** Damaged rows set aside for one reading. */
+const MAX_ROWS_AT_ONCE = 1_000;
+
 export class DamageDesk {
   readonly #state: RoomState;
   readonly #sessions: SessionBook;
@@ -39,12 +42,14 @@ export class DamageDesk {
 
   /** Does `work`; when it meets a damaged row, sets that aside and does it again without. @throws what it throws then, and all but damage at once */
   reading<Result>(work: () => Result): Result {
-    try {
-      return work();
-    } catch (error) {
-      if (!(error instanceof DamagedRowError)) throw error;
-      this.setAside([error]);
-      return work();
+    // Each time a row fewer can be damaged; more than that is no damage of rows.
+    for (let rows = 0; ; rows++) {
+      try {
+        return work();
+      } catch (error) {
+        if (!(error instanceof DamagedRowError) || rows === MAX_ROWS_AT_ONCE || this.#state.health.kind === "unreadable") throw error;
+        this.setAside([error]);
+      }
     }
   }
 

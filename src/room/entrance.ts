@@ -13,6 +13,8 @@ import type { RoomState } from "./room-state.ts";
 import type { SessionBook } from "./session-book.ts";
 import { type Door, OWNER_ACCESS, Session } from "./session.ts";
 
+const REGISTER_RETRY_MS = 60_000;
+
 export class Entrance {
   readonly #state: RoomState;
   readonly #sessions: SessionBook;
@@ -99,8 +101,8 @@ export class Entrance {
     host.log.event("warn", "session.refused", { code: close.code, reason });
     stats.trace(host.clock.nowMs(), "session.refused", `${close.code} ${reason}`);
     peer.send(text ? degradedFrame(reason) : permissionDeniedFrame(reason));
-    // Said at once, closed later: a provider that counts every open as a success would be back ten times a second.
-    host.timers.after(close.retry ? LIMITS.refusalHoldMs : 0, () => peer.close(close.code, close.reason));
+    // Said at once, closed later: y-partyserver comes back after every code and counts every open as a success, so it would be here ten times a second.
+    host.timers.after(LIMITS.refusalHoldMs, () => peer.close(close.code, close.reason));
   }
 
   /** As the Worker refuses at this door: text frames and 1008 at the YAOS door (compat sheet, 3.1), else a 44xx close alone. */
@@ -120,7 +122,14 @@ export class Entrance {
     const { host, stats } = this.#state;
     host.register((ownerEpoch) => {
       this.#isRegistering = false;
-      if (ownerEpoch === null || this.#state.isOver) return;
+      if (this.#state.isOver) return;
+      if (ownerEpoch === null) {
+        // A room that stays awake for hours connects nobody anew: it must be found by a rotation all the same.
+        host.timers.after(REGISTER_RETRY_MS, () => {
+          if (!this.#state.isOver && this.#sessions.size > 0) this.#register();
+        });
+        return;
+      }
       const rowsBefore = host.sql.rowsWritten;
       try {
         this.#access.registered();

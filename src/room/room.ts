@@ -10,7 +10,7 @@ import type { Peer } from "../ports.ts";
 import { CLOSE } from "../protocol/close-codes.ts";
 import { type InboundFrame, parseFrame } from "../protocol/frames.ts";
 import { DamagedRowError } from "../storage/damage.ts";
-import { SchemaTooNewError } from "../storage/schema.ts";
+import { SchemaDamagedError, SchemaTooNewError } from "../storage/schema.ts";
 import { eraseEverything, liftTombstone, readTombstone } from "../storage/tombstone.ts";
 import type { StepReport, VaultStore } from "../storage/vault-store.ts";
 import { AccessBook } from "./access-book.ts";
@@ -151,7 +151,7 @@ export class Room {
       if (gaps.length > 0 || damaged.length > 0) this.#damage.setAside(damaged);
       this.#damage.opened();
     } catch (error) {
-      const reason = error instanceof DamagedRowError || error instanceof SchemaTooNewError ? error.message : "storage cannot be read";
+      const reason = error instanceof DamagedRowError || error instanceof SchemaTooNewError || error instanceof SchemaDamagedError ? error.message : "storage cannot be read";
       this.#state.becomeUnreadable(reason, String(error), startedMs);
       return;
     }
@@ -266,7 +266,7 @@ export class Room {
     const erasedAtMs = eraseEverything(host.sql, host.keys, host.clock.nowMs());
     this.#state.isOver = true;
     this.#commits.stop();
-    this.keeper.abandon();
+    this.keeper.stop();
     for (const session of [...this.#sessions.all]) this.#sessions.end(session, CLOSE.vaultErased);
     host.log.event("warn", "vault.erased", {});
     return erasedAtMs;

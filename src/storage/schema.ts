@@ -78,7 +78,7 @@ export function noteProof(sql: Sql, atMs: number): void {
 }
 
 /** Tables without which there is no room. */
-const CORE_TABLES = ["room_meta", "room_journal", "room_index", "room_chunk", "room_deletes"];
+const CORE_TABLES = ["room_meta", "room_journal", "room_index", "room_chunk", "room_deletes", "room_held", "room_damaged", "room_errors"];
 
 /** Whether this object has our tables, and at which version. Reads only. @throws {SchemaTooNewError}, {SchemaDamagedError} */
 export function readSchemaVersion(sql: Sql): number {

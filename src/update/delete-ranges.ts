@@ -27,6 +27,8 @@ export class DeleteRangeReader {
   #clientsLeft = -1;
   #clients: ClientsOnce | null = null;
   #client = 0;
+  /** Ranges of all clients begun so far. */
+  #announced = 0;
   /** Ranges of the begun client not read yet. */
   #rangesLeft = 0;
 
@@ -69,7 +71,8 @@ export class DeleteRangeReader {
     this.#clients!.add(this.#client, at);
     this.#clientsLeft--;
     const rangeCount = reader.varUint();
-    if (rangeCount * 2 > reader.left) throw new UpdateRefusedError("too-many-ranges", at);
+    if (rangeCount * 2 > reader.left || this.#announced + rangeCount > LIMITS.maxDeleteRangesPerUpdate) throw new UpdateRefusedError("too-many-ranges", at);
+    this.#announced += rangeCount;
     this.#rangesLeft = rangeCount;
     this.#visitor.deleteClient?.(this.#client, rangeCount);
   }

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
-import { CLOSE } from "../../src/protocol/close-codes.ts";
 import { Gate, tooManyAnswer } from "../../worker/limits/gate.ts";
 import { readTarget } from "../../worker/limits/request-target.ts";
 
@@ -15,7 +14,7 @@ test("[LT1] a credential's connects are its own", () => {
   const gate = new Gate(() => now);
   for (let n = 0; n < LIMITS.connectsPerMinute; n++) expect(gate.connect("owner")).toBeNull();
   const refused = gate.connect("owner");
-  expect(refused).toMatchObject({ close: CLOSE.tooManyConnects, error: "too many connects" });
+  expect(refused).toMatchObject({ error: "too many connects" });
   expect(gate.connect("device")).toBeNull();
   now += refused!.retryAfterSeconds * 1_000;
   expect(gate.connect("owner")).toBeNull();
@@ -24,7 +23,7 @@ test("[LT1] a credential's connects are its own", () => {
 test("[LT3] the first wrong credentials of an address are answered as ever, further ones are put off", async () => {
   const gate = new Gate(() => NOW);
   for (let n = 0; n < LIMITS.authFailuresPerMinute; n++) expect(await gate.failure({}, from("192.0.2.1"))).toBeNull();
-  expect(await gate.failure({}, from("192.0.2.1"))).toMatchObject({ close: CLOSE.tooManyFailures });
+  expect(await gate.failure({}, from("192.0.2.1"))).toMatchObject({ error: "too many wrong credentials" });
   expect(await gate.failure({}, from("192.0.2.2"))).toBeNull();
 });
 
@@ -50,7 +49,7 @@ test("[LT6] the isolate counts when the platform's limiter fails", async () => {
 });
 
 test("[LT3] the answer is JSON that says when to come again", async () => {
-  const answer = tooManyAnswer({ close: CLOSE.tooManyFailures, error: CLOSE.tooManyFailures.reason, retryAfterSeconds: 61 });
+  const answer = tooManyAnswer({ error: "too many wrong credentials", retryAfterSeconds: 61 });
   expect([answer.status, answer.headers.get("Retry-After"), await answer.json()]).toEqual([429, "61", { error: "too many wrong credentials" }]);
 });
 

@@ -307,7 +307,7 @@ describe("erased vaults", () => {
     expect(room.keys.size).toBe(0);
     for (const options of [undefined, vault("dev", 9), sync("dev", 9)]) {
       const back = join(room, options, owner.doc);
-      room.pass(0);
+      room.pass(LIMITS.refusalHoldMs);
       expect(back.peer.closed).toMatchObject({ code: 4404, reason: "vault erased" });
       expect(back.texts.some((frame) => frame.includes('"error"'))).toBe(false);
       expect(options?.door === "sync" ? back.denials : back.texts).toEqual(

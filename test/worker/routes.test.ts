@@ -118,7 +118,7 @@ test("an offered subprotocol is named in the 101", async () => {
   }
 });
 
-test("[AU5] requests at a door that are no upgrade get HTTP answers and touch nothing", async () => {
+test("[AU5] requests at a door that are no upgrade get HTTP answers; only the YAOS door asks the room, for its schema", async () => {
   const { env, seen } = world();
   expect(await errorOf(await call(env, "/vault/sync/v"))).toEqual([401, "unauthorized"]);
   expect(await errorOf(await call(world({ SYNC_TOKEN: "" }).env, "/vault/sync/v"))).toEqual([503, "unclaimed"]);
@@ -127,7 +127,15 @@ test("[AU5] requests at a door that are no upgrade get HTTP answers and touch no
   expect([notImplemented.status, await notImplemented.text()]).toEqual([404, "Not implemented"]);
   expect(await errorOf(await call(env, "/sync/r"))).toEqual([401, "unauthorized"]);
   expect(await errorOf(await call(env, "/sync/r?token=secret"))).toEqual([426, "upgrade required"]);
-  expect(seen).toEqual([]);
+  expect(seen.map(({ name, url }) => [name, url])).toEqual([["v", "https://internal/__yaos/meta"]]);
+});
+
+test("[AU2] a request that is no upgrade, by a client older than the room, is 426", async () => {
+  const rooms = { idFromName: (name: string) => name, get: () => ({ fetch: () => Promise.resolve(Response.json({ roomId: "v", meta: { schemaVersion: 3, updatedAt: "" } })) }) };
+  const env = { ...world().env, YAOS_SYNC: rooms } as unknown as Env;
+  expect(await errorOf(await call(env, "/vault/sync/v?token=secret&schemaVersion=2"))).toEqual([426, "update_required"]);
+  const notImplemented = await call(env, "/vault/sync/v?token=secret&schemaVersion=3");
+  expect([notImplemented.status, await notImplemented.text()]).toEqual([404, "Not implemented"]);
 });
 
 test("[DR3] ids that name no room are a 400 in JSON", async () => {

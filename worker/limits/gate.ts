@@ -7,7 +7,6 @@
 import { clientAddress, type ConnectionFacts } from "../../src/access/client-address.ts";
 import { type RateVerdict, RateWindow } from "../../src/access/rate-window.ts";
 import { LIMITS } from "../../src/limits.ts";
-import { CLOSE, type CloseCode } from "../../src/protocol/close-codes.ts";
 import { errorAnswer } from "../answers.ts";
 
 /** The Worker's bindings and variables that limits look at. */
@@ -21,10 +20,12 @@ export interface LimitsEnv {
 /** What the gate reads of a request. */
 type Knock = { readonly headers: Headers; readonly cf?: unknown };
 
-/** Over a limit: the close for a socket, the error text for HTTP, and when to come again. */
+/** What there was too much of, as the answer says it. */
+export type TooManyWhat = "too many connects" | "too many wrong credentials";
+
+/** Over a limit: the words, and when to come again. */
 export interface TooMany {
-  readonly close: CloseCode;
-  readonly error: string;
+  readonly error: TooManyWhat;
   readonly retryAfterSeconds: number;
 }
 
@@ -43,7 +44,7 @@ export class Gate {
 
   /** Counts a connect of a credential that was found valid. */
   connect(credentialKey: string): TooMany | null {
-    return over(this.#connects.take(credentialKey, this.#now()), CLOSE.tooManyConnects);
+    return over(this.#connects.take(credentialKey, this.#now()), "too many connects");
   }
 
   /** Counts a wrong credential. An address nobody vouches for is not counted: it would be everybody's. */
@@ -54,24 +55,25 @@ export class Gate {
     try {
       if (env.YAOS_RATE_LIMIT !== undefined) {
         const { success } = await env.YAOS_RATE_LIMIT.limit({ key });
-        return success ? null : over({ ok: false, retryAfterMs: WINDOW_MS }, CLOSE.tooManyFailures);
+        return success ? null : over({ ok: false, retryAfterMs: WINDOW_MS }, "too many wrong credentials");
       }
     } catch {
       // A limiter that cannot be asked must not open the door wider than none: counted here.
     }
-    return over(this.#failures.take(key, this.#now()), CLOSE.tooManyFailures);
+    return over(this.#failures.take(key, this.#now()), "too many wrong credentials");
   }
 }
 
-function over(verdict: RateVerdict, close: CloseCode): TooMany | null {
-  return verdict.ok ? null : { close, error: close.reason, retryAfterSeconds: Math.ceil(verdict.retryAfterMs / 1_000) };
+function over(verdict: RateVerdict, error: TooManyWhat): TooMany | null {
+  return verdict.ok ? null : { error, retryAfterSeconds: Math.ceil(verdict.retryAfterMs / 1_000) };
 }
 
 const gate = new Gate(() => Date.now());
 
 /**
  * Counts a connect. Null: go on. Call it once the credential proved valid and before any room is asked.
- * @param credentialKey the admission's `by` (`owner` or a device id), so that tickets and tokens of one credential count together. Never a token.
+ * @param credentialKey the admission's `by` (`owner` or a device id) and the vault, so that tickets and tokens of one credential count together, and a
+ *   provider that hammers one vault does not keep the owner out of the others. Never a token.
  */
 export function gateConnect(credentialKey: string): TooMany | null {
   return gate.connect(credentialKey);
