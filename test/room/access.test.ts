@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { LIMITS } from "../../src/limits.ts";
+import { withoutPauses } from "../../src/update/pacer.ts";
 import type { ConnectOptions } from "../../src/room/room-host.ts";
 import { debugReport } from "../../src/report/debug.ts";
 import { updateFrame } from "../../src/protocol/frames.ts";
@@ -256,6 +257,20 @@ describe("revoked access", () => {
     expect(room.look(() => readMeta(room.sql, "registered"))).toBe("1");
   });
 
+  it("[RV4] a failed registration is tried again while somebody is connected, without a new connect", () => {
+    const room = new TestRoom();
+    room.registers = null;
+    const owner = join(room);
+    room.pass(130_000);
+    expect(room.registrations).toBeGreaterThan(1);
+    room.registers = 0;
+    room.pass(61_000);
+    const tried = room.registrations;
+    room.pass(600_000);
+    expect(room.registrations).toBe(tried);
+    room.disconnect(owner);
+  });
+
   it("[RV4] [JN2] a room with nothing stored stays so until the first edit", () => {
     const room = new TestRoom();
     room.registers = 0;
@@ -287,6 +302,19 @@ describe("erased vaults", () => {
       .look(() => room.sql.exec<{ name: string }>(`SELECT name FROM sqlite_schema WHERE type = 'table'`))
       .map((row) => row.name)
       .filter((name) => !name.startsWith("sqlite_"));
+
+  it("[ER1] a pass of compaction under way ends with the vault, by name", () => {
+    const room = new TestRoom();
+    const owner = join(room);
+    for (let n = 0; n < 3; n++) {
+      type(owner, "x".repeat(2_000));
+      room.pass(1_200);
+    }
+    const steps = room.look((r) => r.compact());
+    expect(room.look(() => steps.next().done)).toBe(false);
+    erase(room);
+    expect(() => room.look(() => withoutPauses(steps))).toThrow(/erased/);
+  });
 
   it("[ER1] [ER2] nothing is left but the tombstone, sessions end, and nobody comes in", () => {
     const room = new TestRoom();
