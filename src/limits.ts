@@ -139,8 +139,9 @@ export const LIMITS = {
   configRecheckMs: 2_000,
   /** Refused device credentials an isolate asks the config object about per minute before it looks for their ids first: somebody is guessing. */
   blindAdmissionsPerMinute: 20,
-  /** Rooms told of a revocation at once, and at most per request: Workers may make 1,000 internal requests each. */
+  /** Rooms told of a revocation at once; in a wave, after which it is kept which were; and calls at most per request: Workers may make 1,000 internal requests each. */
   roomCallsAtOnce: 6,
+  roomCallsPerWave: 100,
   maxRoomCalls: 900,
   /** Connects of one credential in a minute. All devices of a vault may share one token, and all come back at once after a restart. */
   connectsPerMinute: 600,

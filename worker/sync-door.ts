@@ -2,7 +2,7 @@
 
 import { type CloseCode, STOCK_REFUSALS, VAULT_REFUSALS } from "../src/protocol/close-codes.ts";
 import { refusalFrames } from "../src/protocol/custom.ts";
-import { type Access, checkTicket, checkToken } from "./access/check.ts";
+import { type Access, checkTicket, checkToken, type Use } from "./access/check.ts";
 import { checkClientSchema, doorCredential, type Refusal } from "./admission.ts";
 import { errorAnswer, textAnswer } from "./answers.ts";
 import { connectUrl, decodeRoomId, type Door, type Entry } from "./doors.ts";
@@ -51,7 +51,7 @@ async function isOutdated(room: DurableObjectStub, clientSchema: number | null):
 
 /** The credential first, then its connects, then the schema. What others get wrong is counted apart and never refuses a valid credential. */
 async function admit(request: Request, env: Env, door: Door, query: URLSearchParams, vault: string, upgrade: boolean): Promise<Admission> {
-  const access = await checkAccess(request, env, query, vault);
+  const access = await checkAccess(request, env, query, vault, upgrade ? "socket" : "request");
   if (!access.ok) {
     const tooMany = access.code === "unauthorized" ? await noteAuthFailure(env, request) : null;
     return tooMany === null ? { kind: "refused", refusal: access } : { kind: "later", tooMany };
@@ -63,10 +63,10 @@ async function admit(request: Request, env: Env, door: Door, query: URLSearchPar
 }
 
 /** A ticket parameter, even an empty one, is all that counts; else the token, unless the owner wants tickets only (compat sheet, 3.1). */
-function checkAccess(request: Request, env: Env, query: URLSearchParams, vault: string): Promise<Access> {
+function checkAccess(request: Request, env: Env, query: URLSearchParams, vault: string, use: Use): Promise<Access> {
   const ticket = query.get("ticket");
-  if (ticket !== null) return checkTicket(env, request, ticket, vault);
-  return checkToken(env, request, env.YAOS_DISABLE_LEGACY_WS_TOKEN ? null : doorCredential(request.headers, query), vault);
+  if (ticket !== null) return checkTicket(env, request, ticket, vault, use);
+  return checkToken(env, request, env.YAOS_DISABLE_LEGACY_WS_TOKEN ? null : doorCredential(request.headers, query), vault, use);
 }
 
 /** At the YAOS door two text frames and 1008 (compat sheet, 3.1); at the stock doors a 44xx close alone, since text kills y-websocket (update laws, W3). */

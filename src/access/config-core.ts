@@ -93,9 +93,27 @@ export class ConfigCore {
     const { oldHash, newHash } = body as { oldHash?: unknown; newHash?: unknown };
     if (!isDigest(oldHash) || !isDigest(newHash)) return refuse(400, "invalid hash");
     if (oldHash === newHash) return refuse(400, "same token");
-    const rooms = this.#hasTables() ? this.#rooms.list() : [];
-    const epoch = this.#host.sql.transaction(() => this.#owner.rotate(oldHash, newHash));
-    return epoch === null ? refuse(401, "unauthorized") : { status: 200, body: { ok: true, ownerEpoch: epoch, rooms } };
+    return this.#host.sql.transaction(() => {
+      if (this.#owner.rotate(oldHash, newHash) === null) return refuse(401, "unauthorized");
+      // Whoever had the old token may have made some, to come back by.
+      if (this.#hasTables()) this.#pairings.forgetAll();
+      return this.#rotation();
+    });
+  }
+
+  /** What is left of the last rotation: the rooms that were not told yet. */
+  resumeRotation(body: Body): ConfigAnswer {
+    return this.#mayManage(body) ? this.#rotation() : refuse(401, "unauthorized");
+  }
+
+  /** Keeps which rooms were told of a revocation or a rotation, so that the next request goes on with the others. */
+  reportTold(body: Body): ConfigAnswer {
+    const { by, below, told, failed } = body as { by?: unknown; below?: unknown; told?: unknown; failed?: unknown };
+    if (!Number.isSafeInteger(below) || !areNumbers(told) || !areNumbers(failed) || (by !== "owner" && !isDeviceId(by))) return refuse(400, "invalid request");
+    if (!this.#hasTables()) return OK;
+    if (by === "owner") this.#rooms.report(below as number, { told, failed });
+    else this.#devices.report(by, { told, failed });
+    return OK;
   }
 
   async createDevice(body: Body): Promise<ConfigAnswer> {
@@ -113,9 +131,12 @@ export class ConfigCore {
   }
 
   admitDevice(body: Body): ConfigAnswer {
-    const { id, secretHash, vault } = body as { id?: unknown; secretHash?: unknown; vault?: unknown };
+    const { id, secretHash, vault, socket } = body as { id?: unknown; secretHash?: unknown; vault?: unknown; socket?: unknown };
     if (!isDeviceId(id) || (secretHash !== null && !isDigest(secretHash)) || typeof vault !== "string" || vault === "") return refuse(400, "invalid request");
-    const admission = this.#hasTables() ? this.#devices.admit(id, secretHash, vault, this.#host.nowMs()) : { ok: false };
+    const nowMs = this.#host.nowMs();
+    const admission = this.#hasTables() ? this.#devices.admit(id, secretHash, vault, socket === true, nowMs) : { ok: false };
+    // The room says so itself; this one is sure to be heard.
+    if (admission.ok && socket === true) this.#rooms.add(vault, nowMs);
     // `claimed` only where it is refused: the caller says `unclaimed` rather than `unauthorized` then.
     return { status: 200, body: admission.ok ? admission : { ok: false, claimed: this.#owner.read().claimed } };
   }
@@ -154,6 +175,11 @@ export class ConfigCore {
     return { status: 200, body: { ok: true, ownerEpoch: this.#owner.read().ownerEpoch } };
   }
 
+  #rotation(): ConfigAnswer {
+    const { ownerEpoch } = this.#owner.read();
+    return { status: 200, body: { ok: true, ownerEpoch, rooms: this.#hasTables() ? this.#rooms.untold(ownerEpoch) : [] } };
+  }
+
   /** Makes a credential, asks `decide` what it is good for, and keeps it; one turn from the decision to the row. */
   async #issue(decide: () => Grant | ConfigAnswer): Promise<ConfigAnswer> {
     const credential = makeDeviceCredential(this.#host.randomBytes(DEVICE_ID_BYTES + DEVICE_SECRET_BYTES));
@@ -186,12 +212,18 @@ export class ConfigCore {
   }
 }
 
+function areNumbers(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((number) => Number.isSafeInteger(number));
+}
+
 type Post = (core: ConfigCore, body: Body) => ConfigAnswer | Promise<ConfigAnswer>;
 
 const POSTS: ReadonlyMap<string, Post> = new Map<string, Post>([
   ["POST /__yaos/claim", (core, body) => core.claim(body)],
   ["POST /__yaos/update-metadata", (core, body) => core.updateMetadata(body)],
   ["POST /__yaos/rotate", (core, body) => core.rotate(body)],
+  ["POST /__yaos/rotate/resume", (core, body) => core.resumeRotation(body)],
+  ["POST /__yaos/told", (core, body) => core.reportTold(body)],
   ["POST /__yaos/devices/create", (core, body) => core.createDevice(body)],
   ["POST /__yaos/devices/revoke", (core, body) => core.revokeDevice(body)],
   ["POST /__yaos/devices/admit", (core, body) => core.admitDevice(body)],

@@ -1,8 +1,9 @@
-/** Devices: credentials the owner gave out, what each may do, and the rooms each was admitted to. Synchronous, over the config object's SQL. */
+/** Devices: credentials the owner gave out, what each may do, and the rooms each had sockets in. Synchronous, over the config object's SQL. */
 
 import { LIMITS } from "../limits.ts";
 import type { Sql } from "../ports.ts";
 import { sameDigest } from "./digest.ts";
+import type { RoomToTell, ToldRooms } from "./room-list.ts";
 
 /** Read and write, or read only. */
 export type AccessMode = "rw" | "ro";
@@ -74,30 +75,44 @@ export class DeviceStore {
   }
 
   /**
-   * Ends a device and says which rooms to tell; null when there is none of this id. Revoking again says the rooms again, so that a caller who
-   * did not reach all of them may repeat it.
+   * Ends a device and says which rooms to tell; null when there is none of this id. Revoking again says those that were not told yet, so that a
+   * caller who did not reach all of them may repeat it: the latest first, those that did not answer last.
    */
-  revoke(id: string, nowMs: number): { readonly rooms: readonly string[]; readonly epoch: number } | null {
+  revoke(id: string, nowMs: number): { readonly rooms: readonly RoomToTell[]; readonly epoch: number } | null {
     return this.#sql.transaction(() => {
       const device = this.#find(id);
       if (device === undefined) return null;
       if (device.revoked_ms === null) this.#sql.exec(`UPDATE access_devices SET revoked_ms = ? WHERE id = ?`, nowMs, id);
-      const rooms = this.#sql.exec<{ vault: string }>(`SELECT vault FROM access_device_rooms WHERE device = ? ORDER BY vault`, id);
-      return { rooms: rooms.map((row) => row.vault), epoch: device.epoch };
+      const rooms = this.#sql.exec<{ number: number; vault: string }>(
+        `SELECT number, vault FROM access_device_rooms WHERE device = ? AND told = 0 ORDER BY turn DESC, number DESC`,
+        id,
+      );
+      return { rooms, epoch: device.epoch };
+    });
+  }
+
+  /** Keeps which rooms were told that this device is revoked. */
+  report(id: string, { told, failed }: ToldRooms): void {
+    this.#sql.transaction(() => {
+      for (const number of told) this.#sql.exec(`UPDATE access_device_rooms SET told = 1 WHERE device = ? AND number = ?`, id, number);
+      const last = this.#sql.exec<{ turn: number | null }>(`SELECT min(turn) AS turn FROM access_device_rooms WHERE device = ?`, id)[0]?.turn ?? 0;
+      for (const number of failed) {
+        this.#sql.exec(`UPDATE access_device_rooms SET turn = ? WHERE device = ? AND number = ?`, Math.min(0, last) - 1, id, number);
+      }
     });
   }
 
   /**
-   * Admits a device to a vault and notes that it was: from then on a revocation tells that room.
+   * Admits a device to a vault. With a socket it is noted that it was: from then on a revocation tells that room. Without one there is nothing to end.
    * @param secretHash digest of the presented secret; null when a genuine ticket names the device
    */
-  admit(id: string, secretHash: string | null, vault: string, nowMs: number): DeviceAdmission {
+  admit(id: string, secretHash: string | null, vault: string, socket: boolean, nowMs: number): DeviceAdmission {
     return this.#sql.transaction(() => {
       const device = this.#find(id);
       if (device === undefined || device.revoked_ms !== null) return { ok: false };
       if (secretHash !== null && !sameDigest(device.secret_hash, secretHash)) return { ok: false };
       if (device.vault !== null && device.vault !== vault) return { ok: false };
-      if (!this.#noteRoom(id, vault)) return { ok: false };
+      if (socket && !this.#noteRoom(id, vault, nowMs)) return { ok: false };
       // Rows are billed: a plugin that asks for fifty attachments is seen once.
       if (nowMs - (device.last_seen_ms ?? 0) >= LIMITS.lastSeenStepMs) {
         this.#sql.exec(`UPDATE access_devices SET last_seen_ms = ? WHERE id = ?`, nowMs, id);
@@ -106,18 +121,26 @@ export class DeviceStore {
     });
   }
 
-  #noteRoom(id: string, vault: string): boolean {
-    if (this.#sql.exec(`SELECT 1 FROM access_device_rooms WHERE device = ? AND vault = ?`, id, vault).length > 0) return true;
+  #noteRoom(id: string, vault: string, nowMs: number): boolean {
+    const noted = this.#sql.exec<{ number: number; turn: number }>(`SELECT number, turn FROM access_device_rooms WHERE device = ? AND vault = ?`, id, vault)[0];
+    if (noted !== undefined) {
+      // Billed as the last-seen time is: a device that comes back every second is noted once.
+      if (nowMs - noted.turn >= LIMITS.lastSeenStepMs) this.#sql.exec(`UPDATE access_device_rooms SET turn = ? WHERE number = ?`, nowMs, noted.number);
+      return true;
+    }
     const rooms = this.#sql.exec<{ n: number }>(`SELECT count(*) AS n FROM access_device_rooms WHERE device = ?`, id)[0]?.n ?? 0;
     if (rooms >= LIMITS.maxRoomsPerDevice) return false;
-    this.#sql.exec(`INSERT INTO access_device_rooms (device, vault) VALUES (?, ?)`, id, vault);
+    this.#sql.exec(`INSERT INTO access_device_rooms (device, vault, turn) VALUES (?, ?, ?)`, id, vault, nowMs);
     return true;
   }
 
-  /** Makes room among the revoked: the oldest go, whose sockets were ended long ago. Their ids are random and never come again. */
+  /** Makes room among the revoked: the oldest goes, one with rooms that were not told only when all have such. Their ids are random and never come again. */
   #forgetOldest(): void {
     if (this.#count("revoked_ms IS NOT NULL") < LIMITS.maxDevices) return;
-    const oldest = this.#sql.exec<{ id: string }>(`SELECT id FROM access_devices WHERE revoked_ms IS NOT NULL ORDER BY revoked_ms LIMIT 1`)[0];
+    const oldest = this.#sql.exec<{ id: string }>(
+      `SELECT id FROM access_devices WHERE revoked_ms IS NOT NULL
+       ORDER BY EXISTS (SELECT 1 FROM access_device_rooms WHERE device = access_devices.id AND told = 0), revoked_ms LIMIT 1`,
+    )[0];
     if (oldest === undefined) return;
     this.#sql.exec(`DELETE FROM access_device_rooms WHERE device = ?`, oldest.id);
     this.#sql.exec(`DELETE FROM access_devices WHERE id = ?`, oldest.id);

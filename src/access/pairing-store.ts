@@ -41,6 +41,11 @@ export class PairingStore {
     });
   }
 
+  /** Takes all codes out of force. */
+  forgetAll(): void {
+    this.#sql.exec(`DELETE FROM access_pairings`);
+  }
+
   /** Takes a code out of force and says what it was good for. The lookup is by digest, so its time tells nothing of the code. */
   redeem(codeHash: string, nowMs: number): Redemption {
     return this.#sql.transaction(() => {

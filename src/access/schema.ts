@@ -20,10 +20,13 @@ const DDL: readonly string[] = [
   `CREATE TABLE access_devices (
      id TEXT PRIMARY KEY, secret_hash TEXT NOT NULL, name TEXT NOT NULL, vault TEXT, mode TEXT NOT NULL, epoch INTEGER NOT NULL,
      created_ms INTEGER NOT NULL, last_seen_ms INTEGER, revoked_ms INTEGER) STRICT, WITHOUT ROWID`,
-  // The vaults a device was ever admitted to: whom to tell when it is revoked.
-  `CREATE TABLE access_device_rooms (device TEXT NOT NULL, vault TEXT NOT NULL, PRIMARY KEY (device, vault)) STRICT, WITHOUT ROWID`,
-  // Every room that had a session: whom to tell when the owner's token changes.
-  `CREATE TABLE access_rooms (vault TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
+  // The vaults a device ever had a socket in: whom to tell when it is revoked, the highest `turn` first; and whether it has been told.
+  `CREATE TABLE access_device_rooms (
+     number INTEGER PRIMARY KEY, device TEXT NOT NULL, vault TEXT NOT NULL, turn INTEGER NOT NULL DEFAULT 0, told INTEGER NOT NULL DEFAULT 0,
+     UNIQUE (device, vault)) STRICT`,
+  // Every room that had a session: whom to tell when the owner's token changes; and which of the owner's epochs it was told of.
+  `CREATE TABLE access_rooms (
+     number INTEGER PRIMARY KEY, vault TEXT NOT NULL UNIQUE, turn INTEGER NOT NULL, told_epoch INTEGER NOT NULL DEFAULT 0) STRICT`,
   // Codes given out and not redeemed yet, as digests.
   `CREATE TABLE access_pairings (
      code_hash TEXT PRIMARY KEY, name TEXT NOT NULL, vault TEXT, mode TEXT NOT NULL, expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID`,

@@ -114,7 +114,7 @@ test("[AC8] a rotation needs the present token, raises the epoch, and names the 
   expect(await post("/__yaos/rotate", { oldHash: OTHER, newHash: HASH })).toMatchObject({ status: 401 });
   expect(await post("/__yaos/rotate", { oldHash: HASH, newHash: HASH })).toMatchObject({ status: 400 });
   expect(await post("/__yaos/rotate", { oldHash: HASH, newHash: "x" })).toMatchObject({ status: 400 });
-  expect(await post("/__yaos/rotate", { oldHash: HASH, newHash: OTHER })).toEqual({ status: 200, body: { ok: true, ownerEpoch: 1, rooms: ["v1", "v2"] } });
+  expect(await post("/__yaos/rotate", { oldHash: HASH, newHash: OTHER })).toEqual({ status: 200, body: { ok: true, ownerEpoch: 1, rooms: [{ number: 2, vault: "v1" }, { number: 1, vault: "v2" }] } });
   expect((await get("/__yaos/config")).body).toMatchObject({ claimed: true, tokenHash: OTHER, ownerEpoch: 1 });
   expect(await post("/__yaos/rotate", { oldHash: HASH, newHash: "c".repeat(64) })).toMatchObject({ status: 401 });
 });
@@ -148,24 +148,69 @@ test("[AC21] a device is admitted with its secret, or by a ticket, to the vaults
 
 test("[AC22] an admission is noted once per vault, and seen once a minute", async () => {
   const { id, secretHash } = await device();
-  await post("/__yaos/devices/admit", { id, secretHash, vault: "v" });
+  await post("/__yaos/devices/admit", { id, secretHash, vault: "v", socket: true });
   const before = sql.rowsWritten;
-  for (let i = 0; i < 50; i++) await post("/__yaos/devices/admit", { id, secretHash, vault: "v" });
+  for (let i = 0; i < 50; i++) await post("/__yaos/devices/admit", { id, secretHash, vault: "v", socket: true });
   expect(sql.rowsWritten).toBe(before);
   now += LIMITS.lastSeenStepMs;
-  await post("/__yaos/devices/admit", { id, secretHash, vault: "v" });
+  await post("/__yaos/devices/admit", { id, secretHash, vault: "v", socket: true });
   expect((await get("/__yaos/devices")).body).toMatchObject({ devices: [{ id, name: "laptop", vault: null, mode: "rw", lastSeenAt: now, revokedAt: null }] });
   expect((await get("/__yaos/rooms")).body).toEqual({ rooms: ["v"] });
 });
 
+test("[AC22] what is no socket notes no vault, and what asks for junk keeps no place from the real one", async () => {
+  const { id, secretHash } = await device();
+  for (let i = 0; i < 5; i++) expect((await post("/__yaos/devices/admit", { id, secretHash: i % 2 === 0 ? secretHash : null, vault: `junk${i}` })).body).toMatchObject({ ok: true });
+  await post("/__yaos/devices/admit", { id, secretHash, vault: "real", socket: true });
+  expect((await get("/__yaos/rooms")).body).toEqual({ rooms: ["real"] });
+  expect((await post("/__yaos/devices/revoke", { id })).body).toEqual({ rooms: [{ number: 1, vault: "real" }], epoch: 0 });
+});
+
+test("[AC10] [AC23] what was told is not told again; the latest come first, those that failed last", async () => {
+  await post("/__yaos/claim", { tokenHash: HASH });
+  const { id, secretHash } = await device({ ownerHash: HASH });
+  for (const vault of ["a", "b", "c", "d"]) {
+    now += 1;
+    await post("/__yaos/devices/admit", { id, secretHash, vault, socket: true });
+  }
+  now += LIMITS.lastSeenStepMs;
+  await post("/__yaos/devices/admit", { id, secretHash, vault: "b", socket: true });
+  const left = async (path: string, body: Record<string, unknown>): Promise<string> => ((await post(path, body)).body["rooms"] as { vault: string }[]).map(({ vault }) => vault).join("");
+  const tell = (by: string, told: number[], failed: number[], below = 1): Promise<unknown> => post("/__yaos/told", { by, below, told, failed });
+
+  expect(await left("/__yaos/devices/revoke", { id })).toBe("bdca");
+  await tell(id, [2], [4]);
+  expect(await left("/__yaos/devices/revoke", { id })).toBe("cad");
+  await tell(id, [], [3]);
+  expect(await left("/__yaos/devices/revoke", { id })).toBe("adc");
+  await tell("AAAAAAAAAAAA", [1, 2, 3, 4], []);
+  core = reopen();
+  expect(await left("/__yaos/devices/revoke", { id })).toBe("adc");
+
+  expect(await left("/__yaos/rotate", { oldHash: HASH, newHash: OTHER })).toBe("dcba");
+  await tell("owner", [1, 2], [4]);
+  expect(await left("/__yaos/rotate/resume", { ownerHash: OTHER })).toBe("cd");
+  expect((await post("/__yaos/rotate/resume", { ownerHash: HASH })).status).toBe(401);
+  expect(await left("/__yaos/rotate", { oldHash: OTHER, newHash: HASH }), "a new rotation is told to all").toBe("cbad");
+  await tell("owner", [1, 2, 3, 4], [], 1);
+  expect(await left("/__yaos/rotate/resume", { ownerHash: HASH }), "a late report of the one before").toBe("cbad");
+  await tell("owner", [1, 2, 3, 4], [], 2);
+  expect(await left("/__yaos/rotate/resume", { ownerHash: HASH })).toBe("");
+  for (const body of [{}, { by: "x" }, { below: 0.5 }, { told: 5 }, { failed: ["a"] }]) {
+    const whole = { by: "owner", below: 1, told: [], failed: [], ...body };
+    expect((await post("/__yaos/told", Object.keys(body).length === 0 ? {} : whole)).status, JSON.stringify(body)).toBe(400);
+  }
+});
+
 test("[AC23] a revocation is final, names the rooms, and may be repeated, restarts between", async () => {
   const { id, secretHash } = await device();
-  for (const vault of ["b", "a"]) await post("/__yaos/devices/admit", { id, secretHash, vault });
-  expect(await post("/__yaos/devices/revoke", { id })).toEqual({ status: 200, body: { rooms: ["a", "b"], epoch: 0 } });
+  for (const vault of ["b", "a"]) await post("/__yaos/devices/admit", { id, secretHash, vault, socket: true });
+  const rooms = [{ number: 2, vault: "a" }, { number: 1, vault: "b" }];
+  expect(await post("/__yaos/devices/revoke", { id })).toEqual({ status: 200, body: { rooms, epoch: 0 } });
   core = reopen();
   expect((await post("/__yaos/devices/admit", { id, secretHash, vault: "a" })).body["ok"]).toBe(false);
   expect((await post("/__yaos/devices/admit", { id, secretHash: null, vault: "a" })).body["ok"]).toBe(false);
-  expect(await post("/__yaos/devices/revoke", { id })).toEqual({ status: 200, body: { rooms: ["a", "b"], epoch: 0 } });
+  expect(await post("/__yaos/devices/revoke", { id })).toEqual({ status: 200, body: { rooms, epoch: 0 } });
   expect((await get("/__yaos/devices")).body).toMatchObject({ devices: [{ id, revokedAt: now }] });
   for (const wrong of ["AAAAAAAAAAAA", "x", 5, null]) expect((await post("/__yaos/devices/revoke", { id: wrong })).status).toBe(404);
 });
@@ -177,6 +222,16 @@ test("[AC24] a device carries the owner's epoch of its making, and a rotation le
   const young = await device({ ownerHash: OTHER });
   expect((await post("/__yaos/devices/admit", { id: old.id, secretHash: old.secretHash, vault: "v" })).body).toMatchObject({ ok: true, epoch: 0 });
   expect((await post("/__yaos/devices/admit", { id: young.id, secretHash: young.secretHash, vault: "v" })).body).toMatchObject({ ok: true, epoch: 1 });
+});
+
+test("[AC24] a pairing code made before a rotation is good no longer", async () => {
+  await post("/__yaos/claim", { tokenHash: HASH });
+  const { code } = (await post("/__yaos/pairings", { name: "x", ownerHash: HASH })).body;
+  expect((await post("/__yaos/rotate", { oldHash: OTHER, newHash: HASH })).status).toBe(401);
+  const { code: kept } = (await post("/__yaos/pairings", { name: "y", ownerHash: HASH })).body;
+  expect((await post("/__yaos/pairings/redeem", { code: kept })).status, "one that fails changes nothing").toBe(200);
+  await post("/__yaos/rotate", { oldHash: HASH, newHash: OTHER });
+  expect(await post("/__yaos/pairings/redeem", { code })).toEqual({ status: 403, body: { error: "invalid code" } });
 });
 
 test("[AC9] whoever manages devices must hold the token of this moment", async () => {
@@ -216,8 +271,8 @@ test("[AC20] an install has only so many devices, and forgets the oldest revoked
 test("[AC21] one device fills no list without end", async () => {
   const { id, secretHash } = await device();
   for (let i = 0; i < LIMITS.maxRoomsPerDevice; i++) sql.exec("INSERT INTO access_device_rooms (device, vault) VALUES (?, ?)", id, `v${i}`);
-  expect((await post("/__yaos/devices/admit", { id, secretHash, vault: "one more" })).body["ok"]).toBe(false);
-  expect((await post("/__yaos/devices/admit", { id, secretHash, vault: "v5" })).body["ok"]).toBe(true);
+  expect((await post("/__yaos/devices/admit", { id, secretHash, vault: "one more", socket: true })).body["ok"]).toBe(false);
+  expect((await post("/__yaos/devices/admit", { id, secretHash, vault: "v5", socket: true })).body["ok"]).toBe(true);
 });
 
 test("[AC25] a pairing code makes one device, once, within ten minutes", async () => {

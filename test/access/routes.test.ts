@@ -227,7 +227,10 @@ test("[AC23] a revoked device is out at the next request, in every isolate, and 
   await claimed();
   const other = install.isolate();
   const { id, credential } = await makeDevice();
-  for (const vault of ["a", "b"]) expect((await other.call("GET", `/vault/${vault}/debug/recent`, { token: credential })).status).toBe(200);
+  for (const vault of ["a", "b"]) {
+    expect((await other.call("GET", `/vault/${vault}/debug/recent`, { token: credential })).status).toBe(200);
+    await install.core.answer("POST", "/__yaos/devices/admit", { id, secretHash: null, vault, socket: true });
+  }
   install.closes = new Map([["a", 2], ["b", null]]);
   install.roomCalls.length = 0;
   const answer = await isolate.call("DELETE", `/api/devices/${id}`, { token: OWNER });
@@ -236,6 +239,9 @@ test("[AC23] a revoked device is out at the next request, in every isolate, and 
   expect((await other.call("GET", "/vault/a/debug/recent", { token: credential })).status).toBe(401);
   install.closes = new Map([["b", 1]]);
   expect((await isolate.call("DELETE", `/api/devices/${id}`, { token: OWNER })).body, "again, for the rooms not reached").toEqual({ ok: true, closed: 1, notReached: [] });
+  install.roomCalls.length = 0;
+  expect((await isolate.call("DELETE", `/api/devices/${id}`, { token: OWNER })).body, "none is left").toEqual({ ok: true, closed: 0, notReached: [] });
+  expect(install.roomCalls).toEqual([]);
   for (const wrong of ["AAAAAAAAAAAA", "x", "%zz"]) expect((await isolate.call("DELETE", `/api/devices/${wrong}`, { token: OWNER })).status).toBe(404);
 });
 

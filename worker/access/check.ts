@@ -1,6 +1,6 @@
 /**
  * Who asks: the owner or a device, by token or by ticket. Decided before any room is touched.
- * Object requests: an owner's credential and a wrong one at most a cached read of the config, a device's one admission, which notes the vault too.
+ * Object requests: an owner's credential and a wrong one at most a cached read of the config, a device's one admission, which notes the vault of a socket too.
  */
 
 import type { AccessMode } from "../../src/access/device-store.ts";
@@ -21,29 +21,32 @@ export type Holder = {
   readonly epoch: number;
 };
 
+/** What access is asked for. */
+export type Use = "socket" | "request";
+
 export type AccessRefusal = { readonly ok: false; readonly code: "unauthorized" | "unclaimed" };
 export type Access = { readonly ok: true; readonly holder: Holder } | AccessRefusal;
 
 const UNAUTHORIZED: AccessRefusal = { ok: false, code: "unauthorized" };
 const UNCLAIMED: AccessRefusal = { ok: false, code: "unclaimed" };
 
-/** Checks a Bearer or `?token=` for a vault: the owner's token, or a device's credential that covers it. */
-export async function checkToken(env: Env, request: Request, presented: string | null, vault: string): Promise<Access> {
+/** Checks a Bearer or `?token=` for a vault: the owner's token, or a device's credential that covers it. @param use `socket`: noted, so that a revocation ends it */
+export async function checkToken(env: Env, request: Request, presented: string | null, vault: string, use: Use): Promise<Access> {
   const token = (presented ?? "").trim();
   const device = readDeviceCredential(token);
-  if (device !== null) return noted(request, await admitDevice(env, request, device.id, await sha256Hex(device.secret), vault));
+  if (device !== null) return noted(request, await admitDevice(env, request, device.id, await sha256Hex(device.secret), vault, use));
   const owner = await checkOwner(env, request, token);
   return owner.ok ? { ok: true, holder: { by: "owner", mode: "rw", epoch: owner.owner.epoch } } : owner;
 }
 
 /** Checks a ticket for a vault and nothing else: a bad one never falls back to a token (compat sheet, 3.1). */
-export async function checkTicket(env: Env, request: Request, ticket: string, vault: string): Promise<Access> {
+export async function checkTicket(env: Env, request: Request, ticket: string, vault: string, use: Use): Promise<Access> {
   const owner = await readOwner(env, request);
   if (owner === null) return noted(request, UNCLAIMED);
   const tried = await tryOwner(env, request, owner, (candidate) => verifyTicket(ticket, candidate.key, vault, Date.now()));
   if (tried === null) return noted(request, UNAUTHORIZED);
   const { device } = tried.found;
-  if (device !== null) return noted(request, await admitDevice(env, request, device, null, vault));
+  if (device !== null) return noted(request, await admitDevice(env, request, device, null, vault, use));
   return noted(request, { ok: true, holder: { by: "owner", mode: "rw", epoch: tried.owner.epoch } });
 }
 
@@ -69,15 +72,15 @@ export async function checkOwnerNow(env: Env, request: Request, presented: strin
   return newer === null ? first : checkOwner(env, request, presented);
 }
 
-/** Asks the config object whether a device may come to this vault, which notes that it did. */
-async function admitDevice(env: Env, request: Request, id: string, secretHash: string | null, vault: string): Promise<Access> {
+/** Asks the config object whether a device may come to this vault, which notes a socket before there is one. */
+async function admitDevice(env: Env, request: Request, id: string, secretHash: string | null, vault: string, use: Use): Promise<Access> {
   const { refusals } = memoryOf(env);
   const key = `${id} ${secretHash ?? "ticket"} ${vault}`;
   if (refusals.has(key)) return UNAUTHORIZED;
   const worthAsking = refusals.worthAsking(id, deviceIdReader(env, request));
   noteOf(request).keep(worthAsking.catch(() => undefined));
   if (!(await worthAsking)) return UNAUTHORIZED;
-  const { status, body } = await callConfig(env, "POST", "/__yaos/devices/admit", { id, secretHash, vault });
+  const { status, body } = await callConfig(env, "POST", "/__yaos/devices/admit", { id, secretHash, vault, socket: use === "socket" });
   if (status !== 200) throw new Error(`Cannot admit a device: status ${status}`);
   const { ok, mode, epoch, claimed } = body as { ok?: unknown; mode?: unknown; epoch?: unknown; claimed?: unknown };
   if (ok === true && (mode === "rw" || mode === "ro") && typeof epoch === "number") return { ok: true, holder: { by: id, mode, epoch } };

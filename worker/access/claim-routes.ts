@@ -4,6 +4,7 @@ import type { Hono } from "hono";
 import * as v from "valibot";
 import { readDeviceCredential } from "../../src/access/device-credential.ts";
 import { sameSecret, sha256Hex } from "../../src/access/digest.ts";
+import type { RoomToTell } from "../../src/access/room-list.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { bearerToken } from "../admission.ts";
 import { errorAnswer, jsonAnswer, ownJsonAnswer } from "../answers.ts";
@@ -13,7 +14,7 @@ import { readJsonBody } from "../json-body.ts";
 import { noteAuthFailure, tooManyAnswer } from "../limits/gate.ts";
 import { capabilities, claimCode, readAccess } from "./capabilities.ts";
 import { checkOwner } from "./check.ts";
-import { callConfig, configReader, memoryOf } from "./config-calls.ts";
+import { callConfig, type ConfigAnswer, configReader, memoryOf } from "./config-calls.ts";
 import { type Call, guardOwner } from "./guard.ts";
 import { envToken } from "./owner.ts";
 import { tellRooms } from "./tell-rooms.ts";
@@ -39,6 +40,7 @@ export function claimRoutes(app: Hono<{ Bindings: Env }>): void {
   app.get("/api/capabilities", answerCapabilities);
   app.post("/api/update-metadata", updateMetadata);
   app.post("/api/rotate", rotate);
+  app.post("/api/rotate/resume", resumeRotation);
 }
 
 async function claim(call: Call): Promise<Response> {
@@ -119,7 +121,20 @@ async function rotate(call: Call): Promise<Response> {
   const newHash = await sha256Hex(token.output);
   const answer = await callConfig(env, "POST", "/__yaos/rotate", { oldHash: guarded.owner.key, newHash });
   memoryOf(env).cache.drop();
-  const { error, rooms, ownerEpoch } = answer.body as { error?: string; rooms?: readonly string[]; ownerEpoch?: number };
+  return tellOfRotation(env, answer);
+}
+
+/** Goes on telling rooms of the last rotation, those that have not been told. Repeatable. */
+async function resumeRotation(call: Call): Promise<Response> {
+  const { env } = call;
+  const guarded = await guardOwner(call, "now");
+  if (!guarded.ok) return guarded.answer;
+  if (envToken(env) !== null) return errorAnswer(409, "env_mode");
+  return tellOfRotation(env, await callConfig(env, "POST", "/__yaos/rotate/resume", { ownerHash: guarded.owner.key }));
+}
+
+async function tellOfRotation(env: Env, answer: ConfigAnswer): Promise<Response> {
+  const { error, rooms, ownerEpoch } = answer.body as { error?: string; rooms?: readonly RoomToTell[]; ownerEpoch?: number };
   if (answer.status !== 200 || rooms === undefined || ownerEpoch === undefined) return errorAnswer(answer.status === 401 ? 401 : 400, error ?? "invalid request");
   return jsonAnswer({ ok: true, ...(await tellRooms(env, rooms, { by: "owner", below: ownerEpoch })) });
 }

@@ -9,7 +9,8 @@ import { noteOf } from "../request-note.ts";
 /** The object of an install has this name on every existing one. */
 const CONFIG_NAME = "global-config";
 
-type ConfigAnswer = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
+/** A status and a JSON object. */
+export type ConfigAnswer = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
 
 /** What an isolate remembers of an install. */
 type Memory = {

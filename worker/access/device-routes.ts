@@ -3,6 +3,7 @@
 import type { Hono } from "hono";
 import { isDeviceId } from "../../src/access/device-credential.ts";
 import { readPairingCode } from "../../src/access/pairing-code.ts";
+import type { RoomToTell } from "../../src/access/room-list.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { errorAnswer, jsonAnswer } from "../answers.ts";
 import type { Env } from "../env.ts";
@@ -39,7 +40,7 @@ async function make(call: Call, path: "/__yaos/devices/create" | "/__yaos/pairin
   return jsonAnswer(answer.body, answer.status);
 }
 
-/** Answered when the rooms the device was admitted to have closed its sockets, or are named. Repeatable. */
+/** Answered when the rooms the device had sockets in have closed them, or are named. A repeat goes on with those not told. */
 async function revoke(call: Call): Promise<Response> {
   const guarded = await guardOwner(call, "now");
   if (!guarded.ok) return guarded.answer;
@@ -47,7 +48,7 @@ async function revoke(call: Call): Promise<Response> {
   if (!isDeviceId(id)) return errorAnswer(404, "not found");
   const { status, body } = await callConfig(call.env, "POST", "/__yaos/devices/revoke", { id, ownerHash: proofOf(guarded.owner) });
   if (status !== 200) return jsonAnswer(body, status);
-  const { rooms, epoch } = body as { rooms: readonly string[]; epoch: number };
+  const { rooms, epoch } = body as { rooms: readonly RoomToTell[]; epoch: number };
   return jsonAnswer({ ok: true, ...(await tellRooms(call.env, rooms, { by: id, below: epoch + 1 })) });
 }
 

@@ -23,7 +23,7 @@ export async function guardVault(call: Call, act: "read" | "write", vault: RoomI
     return owner.ok ? { ok: false, answer: errorAnswer(400, vault.fault) } : owner;
   }
   noteOf(call.req.raw).vault = vault.roomId;
-  const access = await checkToken(call.env, call.req.raw, token, vault.roomId);
+  const access = await checkToken(call.env, call.req.raw, token, vault.roomId, "request");
   if (!access.ok) return { ok: false, answer: await refusal(call, access) };
   if (act === "write" && access.holder.mode === "ro") return { ok: false, answer: errorAnswer(403, "read-only credential") };
   return { ok: true, holder: access.holder, vaultId: vault.roomId };

@@ -1,29 +1,44 @@
 /** Tells rooms that access ended, so that sockets already open end too. */
 
+import type { RoomToTell } from "../../src/access/room-list.ts";
 import { LIMITS } from "../../src/limits.ts";
 import type { Env } from "../env.ts";
+import { callConfig } from "./config-calls.ts";
 
 /** Which credential (`owner` or a device id), and below which epoch it is no longer good. */
 export type Revocation = { readonly by: string; readonly below: number };
 
-/** Sockets closed, and the vaults whose room could not be told: their sockets may be open still. */
+/** Sockets closed, and the vaults whose room has not been told: their sockets may be open still. */
 export type Told = { readonly closed: number; readonly notReached: readonly string[] };
 
-/** Tells all `vaults`, a few at once, and comes back when each has answered or failed twice. Never throws. */
-export async function tellRooms(env: Env, vaults: readonly string[], revocation: Revocation): Promise<Told> {
-  const waiting = vaults.slice(0, LIMITS.maxRoomCalls);
-  const notReached = vaults.slice(LIMITS.maxRoomCalls);
+/**
+ * Tells `rooms` in their order, a few at once, wave by wave, while this request may make calls. After each wave the config object keeps which were told:
+ * the same question asked again goes on with the rest, also when this request is cut off. A room that fails is tried twice. Never throws.
+ */
+export async function tellRooms(env: Env, rooms: readonly RoomToTell[], revocation: Revocation): Promise<Told> {
+  const told = new Set<number>();
   let closed = 0;
-  let at = 0;
-  const worker = async (): Promise<void> => {
-    for (let vault = waiting[at++]; vault !== undefined; vault = waiting[at++]) {
-      const count = (await tellRoom(env, vault, revocation)) ?? (await tellRoom(env, vault, revocation));
-      if (count === null) notReached.push(vault);
-      else closed += count;
-    }
-  };
-  await Promise.all(Array.from({ length: LIMITS.roomCallsAtOnce }, worker));
-  return { closed, notReached: notReached.sort() };
+  let calls = 0;
+  const tell = async (vault: string): Promise<number | null> => (calls++ < LIMITS.maxRoomCalls ? tellRoom(env, vault, revocation) : null);
+  for (let begin = 0; begin < rooms.length && calls < LIMITS.maxRoomCalls; begin += LIMITS.roomCallsPerWave) {
+    const wave = rooms.slice(begin, begin + LIMITS.roomCallsPerWave);
+    const failed: number[] = [];
+    const waiting = wave.values();
+    const worker = async (): Promise<void> => {
+      for (const { vault, number } of waiting) {
+        if (calls >= LIMITS.maxRoomCalls) return;
+        const count = (await tell(vault)) ?? (await tell(vault));
+        if (count === null) failed.push(number);
+        else told.add(number);
+        closed += count ?? 0;
+      }
+    };
+    await Promise.all(Array.from({ length: LIMITS.roomCallsAtOnce }, worker));
+    const report = { ...revocation, told: wave.map(({ number }) => number).filter((number) => told.has(number)), failed };
+    // What is not kept is told once more next time.
+    await callConfig(env, "POST", "/__yaos/told", report).catch(() => undefined);
+  }
+  return { closed, notReached: rooms.filter(({ number }) => !told.has(number)).map(({ vault }) => vault).sort() };
 }
 
 /** How many sockets the room closed, or null when it did not answer as it should. */
