@@ -3,7 +3,7 @@
  *
  *   npm run bench -- [--quick] [--only wake,join] [--sizes 1,13,31] [--servers ours,baseline,relay] [--runs 5] [--no-write]
  *
- * Prints one table, writes `bench/results.json` and the README section between the bench markers. Vaults are made once and kept in
+ * Prints one table, writes `bench/results.json` and the README section between the bench markers; with `--only` the rows of other cases stay. Vaults are made once and kept in
  * `$YAOS_BENCH_CACHE` (default: a folder in the temporary directory). `YAOS_BENCH_LOG=1` shows what the servers log.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -22,7 +22,7 @@ import { requestsCase } from "./bench/cases/requests.ts";
 import { wakeCase } from "./bench/cases/wake.ts";
 import type { BenchCase, BenchContext } from "./bench/context.ts";
 import { endAll } from "./bench/process.ts";
-import { rewriteReadme, textTable, writeJson, type RunInfo } from "./bench/report.ts";
+import { readRows, rewriteReadme, textTable, writeJson, type RunInfo } from "./bench/report.ts";
 import { MeasuredServer } from "./bench/servers.ts";
 import { Recorder, SERVER_KINDS, type ServerKind } from "./bench/stats.ts";
 import { loadVault, type Vault, type VaultForm } from "./bench/vaults.ts";
@@ -97,8 +97,13 @@ const workerd = (JSON.parse(readFileSync(join(PROJECT_DIR, "node_modules", "work
 const info: RunInfo = { date: new Date().toISOString().slice(0, 10), workerd, quick, runs };
 console.log(textTable(recorder.rows));
 if (!flags["no-write"]) {
-  writeJson(join(PROJECT_DIR, "bench", "results.json"), recorder.rows, info);
-  if (!rewriteReadme(join(PROJECT_DIR, "README.md"), recorder.rows, info)) log("README.md has no bench markers, left alone");
+  const file = join(PROJECT_DIR, "bench", "results.json");
+  const chosenNames = new Set(chosen.map((benchCase) => benchCase.name));
+  const kept = flags.only === undefined ? [] : readRows(file).filter((row) => !chosenNames.has(row.caseName));
+  const places = new Map(CASES.map((benchCase, place) => [benchCase.name, place]));
+  const rows = [...kept, ...recorder.rows].toSorted((a, b) => (places.get(a.caseName) ?? 0) - (places.get(b.caseName) ?? 0));
+  writeJson(file, rows, info);
+  if (!rewriteReadme(join(PROJECT_DIR, "README.md"), rows, info)) log("README.md has no bench markers, left alone");
 }
 if (failures.length > 0) {
   log(`failed: ${failures.join(", ")}`);

@@ -61,6 +61,33 @@ export function textTable(rows: readonly Row[]): string {
   return lines.map((cells) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()).join("\n");
 }
 
+/** The rows of an earlier run, verdicts as they were; none when there is no file. For a run of some cases, which must not drop the others' figures. */
+export function readRows(file: string): Row[] {
+  if (!existsSync(file)) return [];
+  const { results } = JSON.parse(readFileSync(file, "utf8")) as { results: readonly StoredRow[] };
+  return results.map((stored) => ({
+    caseName: stored.case,
+    name: stored.metric,
+    setting: stored.setting,
+    unit: stored.unit,
+    better: stored.better,
+    samples: stored.samples,
+    ...(stored.aim === null ? {} : { aim: stored.aim }),
+    ...(stored.met === null ? {} : { met: () => stored.met }),
+  }));
+}
+
+interface StoredRow {
+  readonly case: string;
+  readonly metric: string;
+  readonly setting: string;
+  readonly unit: string;
+  readonly better: "lower" | "higher";
+  readonly aim: string | null;
+  readonly met: boolean | null;
+  readonly samples: Row["samples"];
+}
+
 export function writeJson(file: string, rows: readonly Row[], info: RunInfo): void {
   const results = rows.map((row) => ({
     case: row.caseName,
