@@ -7,7 +7,9 @@ import type { Hono } from "hono";
 import { LIMITS } from "../src/limits.ts";
 import { type Call, guardOwner, pathVault } from "./access/guard.ts";
 import { errorAnswer, withCors } from "./answers.ts";
-import { eraseBlobs } from "./attachments/routes.ts";
+import { blobError } from "./attachments/blob-answer.ts";
+import { eraseBlobs, eraseLeftBlobs } from "./attachments/erase.ts";
+import { lacksBucket } from "./attachments/room-calls.ts";
 import type { Env } from "./env.ts";
 import { readJsonBody } from "./json-body.ts";
 
@@ -26,9 +28,21 @@ async function act(call: Call, what: "erase" | "unerase"): Promise<Response> {
   if (!body.ok) return errorAnswer(body.status, body.error);
   // Said twice, since nothing brings it back.
   if (body.value["vaultId"] !== vault.roomId) return errorAnswer(400, "vaultId does not match");
+  if (what === "unerase" && !(await emptied(eraseLeftBlobs(call.env, vault.roomId)))) return withCors(blobError("storage"));
   const room = call.env.YAOS_SYNC.get(call.env.YAOS_SYNC.idFromName(vault.roomId));
-  const answer = await room.fetch(`https://internal/__yaos/${what}`, { method: "POST", body: "{}" });
-  // After the room: from then on no device brings attachments back.
-  if (what === "erase" && answer.ok) await eraseBlobs(call.env, vault.roomId);
+  const answer = await room.fetch(`https://internal/__yaos/${what}${lacksBucket(call.env) ? "?auto=1" : ""}`, { method: "POST", body: "{}" });
+  // After the room: from then on no device brings attachments back. When R2 fails, the owner does it again.
+  if (what === "erase" && answer.ok && !(await emptied(eraseBlobs(call.env, vault.roomId)))) return withCors(blobError("storage"));
   return withCors(answer);
+}
+
+/** Whether R2 was emptied. */
+async function emptied(erasing: Promise<unknown>): Promise<boolean> {
+  try {
+    await erasing;
+    return true;
+  } catch (error) {
+    console.error(JSON.stringify({ event: "erase.bucket-failed", error: error instanceof Error ? error.name : typeof error }));
+    return false;
+  }
 }

@@ -9,7 +9,9 @@ import { SendBudget } from "../src/room/send-budget.ts";
 import { type AccessMode, type Door, OWNER_ACCESS } from "../src/room/session.ts";
 import { WriteNotes } from "../src/room/write-note.ts";
 import { callConfig } from "./access/config-calls.ts";
-import { blobReport, isBlobPath, roomBlobs } from "./attachments/room-blobs.ts";
+import { blobError } from "./attachments/blob-answer.ts";
+import { mayStillWrite } from "./attachments/device-check.ts";
+import { endRoomBlobs, isBlobPath, type RoomBlobs, roomBlobs } from "./attachments/room-blobs.ts";
 import { consoleLog } from "./console-log.ts";
 import type { Env } from "./env.ts";
 import { foreignStorage } from "./foreign-storage.ts";
@@ -46,6 +48,13 @@ export class VaultSyncServer extends DurableObject<Env> {
 
   get #name(): string {
     return this.ctx.id.name ?? this.ctx.id.toString();
+  }
+
+  get #blobs(): RoomBlobs {
+    return roomBlobs(this.#sql, {
+      isForeign: () => foreignStorage(this.ctx.storage) !== null,
+      mayStillWrite: (device) => mayStillWrite(this.env, device, this.#name),
+    });
   }
 
   #host(): RoomHost {
@@ -113,16 +122,16 @@ export class VaultSyncServer extends DurableObject<Env> {
 
   override async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url);
-    if (isBlobPath(url.pathname)) return roomBlobs(this.#sql).fetch(request, url);
+    if (isBlobPath(url.pathname)) return this.#blobs.fetch(request, url);
     if (url.pathname === "/__yaos/connect") return this.#connect(request, url);
     if (url.pathname === "/__yaos/debug" && request.method === "GET") {
-      return json({ ...debugReport(this.#opened, this.#name, this.#sql, Date.now()), attachments: blobReport(this.env, this.#sql) });
+      return json({ ...debugReport(this.#opened, this.#name, this.#sql, Date.now()), attachments: this.#blobs.report(this.env) });
     }
     if (url.pathname === "/__yaos/meta" && request.method === "GET") return json({ roomId: this.#name, meta: this.#opened.schema.roomMeta });
     if (request.method !== "POST") return json({ error: "not found" }, 404);
     if (url.pathname === "/__yaos/compact") return json(await this.#compact());
     if (url.pathname === "/__yaos/revoke") return this.#revoke(request);
-    if (url.pathname === "/__yaos/erase") return this.#erase();
+    if (url.pathname === "/__yaos/erase") return this.#erase(url);
     if (url.pathname === "/__yaos/unerase") return this.#unerase();
     return json({ error: "not found" }, 404);
   }
@@ -139,7 +148,9 @@ export class VaultSyncServer extends DurableObject<Env> {
     return json({ closed });
   }
 
-  async #erase(): Promise<Response> {
+  async #erase(url: URL): Promise<Response> {
+    // What lies in R2 could not go with it, and nobody would know of it afterwards.
+    if (url.searchParams.get("auto") === "1" && this.#blobs.mayNeedBucket) return blobError("unavailable");
     const erasedAtMs = this.#opened.erase();
     this.#startOver();
     await this.ctx.storage.deleteAlarm();
@@ -157,6 +168,7 @@ export class VaultSyncServer extends DurableObject<Env> {
   /** What was stored is gone: nothing in memory may go on from it. */
   #startOver(): void {
     this.#room = null;
+    endRoomBlobs(this.#sql);
     this.#sql = new DurableSql(this.ctx.storage);
     writeNotes.forget(this.ctx.id.toString());
   }

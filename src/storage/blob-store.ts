@@ -53,6 +53,14 @@ export class BlobUploadLostError extends Error {
   }
 }
 
+/** The room's storage was emptied while the attachment was read. */
+export class BlobReadLostError extends Error {
+  readonly code = "blob-read-lost";
+  constructor() {
+    super("Cannot read attachment: the room was erased meanwhile");
+  }
+}
+
 /** Part rows of id n have the keys from n times this on. */
 const PARTS_PER_BLOB = 64;
 const PART_BYTES = LIMITS.blobPartBytes;
@@ -77,6 +85,7 @@ export class BlobStore {
   /** Sums of the name rows, once they were needed. */
   #usage: BlobUsage | null = null;
   #nextId = 0;
+  #isOver = false;
 
   constructor(sql: Sql, checksum: Checksum) {
     this.#sql = sql;
@@ -95,10 +104,12 @@ export class BlobStore {
 
   /**
    * Bytes `start` to `end` (exclusive) as pieces of at most `blobPartBytes`, each read and checked when it is asked for.
-   * @throws {DamagedBlobError} from the iterator; call `setAside` then.
+   * @throws {DamagedBlobError} from the iterator; call `setAside` then. {BlobReadLostError}
    */
   *read(blob: BlobInfo, start: number, end: number): Generator<Uint8Array, void, void> {
     for (let part = Math.floor(start / PART_BYTES); part * PART_BYTES < end; part++) {
+      // Its rows are gone, and others may stand in their place.
+      if (this.#isOver) throw new BlobReadLostError();
       const row = this.#sql.exec<{ sum: number; data: Uint8Array }>(
         `SELECT sum, data FROM room_blob_part WHERE row = ?`,
         blob.id * PARTS_PER_BLOB + part,
@@ -113,6 +124,7 @@ export class BlobStore {
 
   /** From now on the attachment counts as absent, so that whoever has it brings it again. */
   setAside(blob: BlobInfo, atMs: number): void {
+    if (this.#isOver) return;
     this.#sql.exec(`UPDATE room_blob SET damaged_at_ms = ? WHERE hash = ? AND id = ?`, atMs, blob.hash, blob.id);
     this.#usage = null;
   }
@@ -123,6 +135,13 @@ export class BlobStore {
       `SELECT count(*) AS count, coalesce(sum(bytes), 0) AS bytes, count(damaged_at_ms) AS damaged FROM room_blob`,
     )[0]!;
     return this.#usage;
+  }
+
+  /** The room was erased, or begins anew: whatever is under way here is lost, even when the tables are there again. A new store serves what comes next. */
+  end(): void {
+    this.#isOver = true;
+    for (const upload of this.#uploads) upload.isLost = true;
+    this.#uploads.clear();
   }
 
   /** Uploads under way. */
@@ -151,7 +170,8 @@ export class BlobStore {
           counted.add(other.hash);
           others += other.claimedBytes;
         }
-        if (this.usage().bytes + others + upload.claimedBytes > quotaBytes) throw new BlobQuotaError();
+        const kept = this.usage().bytes - this.#damagedBytes(hash);
+        if (kept + others + upload.claimedBytes > quotaBytes) throw new BlobQuotaError();
       },
       publish: (tail, atMs) => this.#publish(upload, tail, atMs),
       drop: () => {
@@ -198,18 +218,24 @@ export class BlobStore {
     if (!this.#hasTables()) for (const table of TABLES) this.#sql.exec(table);
   }
 
-  #takeId(): number {
+  /** Bytes of the damaged attachment that an upload of this hash replaces. */
+  #damagedBytes(hash: string): number {
+    if (this.usage().damaged === 0) return 0;
+    return this.#sql.exec<{ bytes: number }>(`SELECT bytes FROM room_blob WHERE hash = ? AND damaged_at_ms IS NOT NULL`, hash)[0]?.bytes ?? 0;
+  }
+
+  /** From the time on, so that a room that was erased and fills again does not give out the ids it had before. */
+  #takeId(atMs: number): number {
     const last = this.#sql.exec<{ last: number | null }>(`SELECT max(row) AS last FROM room_blob_part`)[0]?.last ?? 0;
-    this.#nextId = Math.max(this.#nextId, Math.floor(last / PARTS_PER_BLOB) + 1);
+    this.#nextId = Math.max(this.#nextId, Math.floor(last / PARTS_PER_BLOB) + 1, atMs);
     return this.#nextId++;
   }
 
   #stage(upload: BlobUpload, part: number, data: Uint8Array, atMs: number): void {
     this.#sql.transaction(() => {
-      this.#makeTables();
-      if (upload.isLost) throw new BlobUploadLostError();
+      this.#expectStanding(upload);
       if (upload.id === null) {
-        const id = this.#takeId();
+        const id = this.#takeId(atMs);
         this.#sql.exec(`INSERT INTO room_blob_staged (id, at_ms) VALUES (?, ?)`, id, atMs);
         this.#insertPart(id, part, data);
         upload.id = id;
@@ -219,6 +245,12 @@ export class BlobStore {
     });
   }
 
+  /** @throws {BlobUploadLostError} */
+  #expectStanding(upload: BlobUpload): void {
+    if (!upload.isLost) this.#makeTables();
+    if (upload.isLost) throw new BlobUploadLostError();
+  }
+
   #insertPart(id: number, part: number, data: Uint8Array): void {
     this.#sql.exec(`INSERT INTO room_blob_part (row, sum, data) VALUES (?, ?, ?)`, id * PARTS_PER_BLOB + part, this.#checksum(data), data);
   }
@@ -226,11 +258,10 @@ export class BlobStore {
   /** @returns false when somebody else published the same content first: the attachment is there all the same */
   #publish(upload: BlobUpload, tail: { readonly part: number; readonly data: Uint8Array } | null, atMs: number): boolean {
     const outcome = this.#sql.transaction(() => {
-      this.#makeTables();
-      if (upload.isLost) throw new BlobUploadLostError();
+      this.#expectStanding(upload);
       const known = this.#sql.exec<{ id: number; damaged_at_ms: number | null }>(`SELECT id, damaged_at_ms FROM room_blob WHERE hash = ?`, upload.hash)[0];
       if (known !== undefined && known.damaged_at_ms === null) return "known";
-      const id = upload.id ?? this.#takeId();
+      const id = upload.id ?? this.#takeId(atMs);
       if (tail !== null) this.#insertPart(id, tail.part, tail.data);
       if (upload.id !== null) this.#sql.exec(`DELETE FROM room_blob_staged WHERE id = ?`, id);
       if (known !== undefined) this.#removeParts(known.id);

@@ -7,8 +7,8 @@ import { LIMITS } from "../../src/limits.ts";
 import { eraseEverything } from "../../src/storage/tombstone.ts";
 import { attachmentsCapability, blobBackend, blobQuotaBytes } from "../../worker/attachments/backend.ts";
 import { storeInBucket } from "../../worker/attachments/bucket.ts";
-import { blobReport } from "../../worker/attachments/room-blobs.ts";
-import { eraseBlobs } from "../../worker/attachments/routes.ts";
+import { eraseBlobs } from "../../worker/attachments/erase.ts";
+import { RoomBlobs } from "../../worker/attachments/room-blobs.ts";
 import type { Env } from "../../worker/env.ts";
 import type { VaultSyncServer } from "../../worker/room-object.ts";
 import { handleRequest } from "../../worker/routes.ts";
@@ -346,7 +346,7 @@ test("[AT11] attachments survive the object, and do not make the room read its v
   expect(await isSame(await call(SQL, vault, hashOf(bytes)), bytes)).toBe(true);
   const report = await runInDurableObject(room(vault), (_room, state) => {
     expect(state.storage.sql.exec(`SELECT name FROM sqlite_schema WHERE name IN ('room_index', 'room_meta')`).toArray()).toEqual([]);
-    return blobReport(SQL, new DurableSql(state.storage));
+    return new RoomBlobs(new DurableSql(state.storage), { isForeign: () => false, mayStillWrite: async () => true }).report(SQL);
   });
   expect(report).toEqual({ backend: "sql", quotaBytes: LIMITS.maxVaultBlobBytes, count: 1, usedBytes: bytes.byteLength, damaged: 0, uploads: 0, r2UsedAt: null });
 });
@@ -408,7 +408,7 @@ test("[AT7] a stream into R2 that ends early, late or wrong stores nothing", asy
   const bytes = content(300_000);
   const other = content(300_000, 2);
   const store = async (body: ReadableStream<Uint8Array>, announced: number): Promise<unknown> => {
-    const answer = await storeInBucket(bucket, vault, hashOf(bytes), "a/b", body, announced);
+    const answer = await storeInBucket(bucket, vault, hashOf(bytes), "a/b", body, announced, async () => null);
     return answer.status === 204 ? 204 : (await answer.json<{ error: string }>()).error;
   };
   expect(await store(streamed(bytes, 70_000, "error"), 400_000)).toBe("upload cut off");
@@ -446,4 +446,201 @@ test("[AT13] uploads beyond what a room takes at once are told to come again", a
 test("[AT7] R2 itself refuses content of another hash", async () => {
   await expect(bucket.put("v1/x/blobs/y", content(5), { sha256: hashOf(content(6)) })).rejects.toThrow();
   expect(await bucket.head("v1/x/blobs/y")).toBe(null);
+});
+
+/** As `DELETE /vault/:id` and `POST /vault/:id/unerase` answer. */
+function owner(at: Env, vault: string, method: "DELETE" | "POST"): Promise<Response> {
+  const path = `https://host/vault/${encodeURIComponent(vault)}${method === "POST" ? "/unerase" : ""}`;
+  return handleRequest(new Request(path, { method, headers: BEARER, body: JSON.stringify({ vaultId: vault }) }), at);
+}
+
+async function startOver(at: Env, vault: string): Promise<void> {
+  expect((await owner(at, vault, "DELETE")).status).toBe(200);
+  expect((await owner(at, vault, "POST")).status).toBe(200);
+}
+
+/** A body whose end waits for what happens in the middle of it. */
+function interrupted(bytes: Uint8Array, meanwhile: () => Promise<unknown>): ReadableStream<Uint8Array> {
+  let sent = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      if (sent === 0) controller.enqueue(bytes.slice(0, -1));
+      else if (sent === 1) {
+        // Whoever reads has taken the first piece by now.
+        await meanwhile();
+        controller.enqueue(bytes.slice(-1));
+      } else controller.close();
+      sent += 1;
+    },
+  }, { highWaterMark: 0 });
+}
+
+const putSlowly = (at: Env, vault: string, bytes: Uint8Array, meanwhile: () => Promise<unknown>, headers: Record<string, string> = {}): Promise<Response> =>
+  call(at, vault, hashOf(bytes), { method: "PUT", body: interrupted(bytes, meanwhile), headers });
+
+test("[AT12] an upload that its vault was erased under is refused, also when the vault began anew meanwhile, and harms no other", async () => {
+  for (const [at, announced] of [[SQL, false], [SQL, true], [R2, false], [R2, true]] as const) {
+    const vault = newVault();
+    const [old, fresh] = [content(3 * LIMITS.blobPartBytes + 500, 1), content(LIMITS.blobPartBytes + 300, 2)];
+    const answer = await putSlowly(at, vault, old, async () => {
+      await startOver(at, vault);
+      expect((await put(at, vault, fresh)).status).toBe(204);
+    }, announced ? { "Content-Length": String(old.byteLength) } : {});
+    expect(await errorOf(answer)).toEqual([503, "storage unavailable"]);
+    expect(await exists(at, vault, [hashOf(old), hashOf(fresh)])).toEqual([hashOf(fresh)]);
+    expect((await put(at, vault, old)).status).toBe(204);
+    for (const bytes of [old, fresh]) expect(await isSame(await call(at, vault, hashOf(bytes)), bytes)).toBe(true);
+    const erased = newVault();
+    expect(await errorOf(putSlowly(at, erased, old, () => owner(at, erased, "DELETE")))).toEqual([410, "vault erased"]);
+  }
+});
+
+test("[AT12] an answer under way breaks off when its vault is erased, whatever comes in its place", async () => {
+  for (const refill of [false, true]) {
+    const vault = newVault();
+    const [old, fresh] = [content(4 * LIMITS.blobPartBytes, 1), content(4 * LIMITS.blobPartBytes, 2)];
+    await put(SQL, vault, old);
+    const answer = await call(SQL, vault, hashOf(old));
+    const reader = answer.body!.getReader();
+    await reader.read();
+    if (refill) await startOver(SQL, vault);
+    else expect((await owner(SQL, vault, "DELETE")).status).toBe(200);
+    if (refill) await put(SQL, vault, fresh);
+    await expect(
+      (async () => {
+        while (!(await reader.read()).done);
+      })(),
+    ).rejects.toThrow();
+    if (refill) expect(await isSame(await call(SQL, vault, hashOf(fresh)), fresh)).toBe(true);
+  }
+});
+
+test("[AT8] a PUT of what was there when it began is no 204 when it is gone at its end", async () => {
+  const bytes = content(2_000);
+  for (const at of [SQL, R2]) {
+    const [gone, anew] = [newVault(), newVault()];
+    for (const vault of [gone, anew]) await put(at, vault, bytes);
+    expect(await errorOf(putSlowly(at, gone, bytes, () => owner(at, gone, "DELETE")))).toEqual(at === SQL ? [410, "vault erased"] : [503, "storage unavailable"]);
+    expect(await errorOf(putSlowly(at, anew, bytes, () => startOver(at, anew)))).toEqual([503, "storage unavailable"]);
+  }
+  const damaged = newVault();
+  await put(SQL, damaged, bytes);
+  const harm = async (): Promise<void> => {
+    await runInDurableObject(room(damaged), (_room, state) => state.storage.sql.exec(`UPDATE room_blob_part SET sum = 1`).toArray());
+    expect((await call(SQL, damaged, hashOf(bytes))).status).toBe(404);
+  };
+  expect(await errorOf(putSlowly(SQL, damaged, bytes, harm))).toEqual([503, "storage unavailable"]);
+});
+
+test("[AT12] a vault with attachments in R2 is not erased without the binding, unless the owner chose the database", async () => {
+  const vault = newVault();
+  const bytes = content(50);
+  await put(R2, vault, bytes);
+  expect(await errorOf(owner(SQL, vault, "DELETE"))).toEqual([503, "attachments_unavailable"]);
+  expect(await isSame(await call(R2, vault, hashOf(bytes)), bytes)).toBe(true);
+  expect((await owner({ ...SQL, YAOS_BLOB_BACKEND: "sql" }, vault, "DELETE")).status).toBe(200);
+});
+
+test("[AT4] with the database chosen and a bucket bound, what is found in the bucket is noted", async () => {
+  const at: Env = { ...R2, YAOS_BLOB_BACKEND: "sql" };
+  for (const look of [(vault: string, hash: string) => call(at, vault, hash), (vault: string, hash: string) => exists(at, vault, [hash])]) {
+    const vault = newVault();
+    const bytes = content(500, made);
+    await bucket.put(`v1/${vault}/blobs/${hashOf(bytes)}`, bytes);
+    await look(vault, hashOf(bytes));
+    expect(await errorOf(call(SQL, vault, hashOf(bytes)))).toEqual([503, "attachments_unavailable"]);
+  }
+});
+
+test("[AT4] a vault of an older server may have used R2: without it attachments are unavailable, until the owner chooses the database", async () => {
+  const vault = newVault();
+  await runInDurableObject(room(vault), (_room, state) => {
+    state.storage.kv.put("document:checkpoint:1", new Uint8Array([1]));
+  });
+  const bytes = content(500);
+  const hash = hashOf(bytes);
+  const unavailable = [503, "attachments_unavailable"];
+  expect(await errorOf(call(SQL, vault, hash))).toEqual(unavailable);
+  expect(await errorOf(put(SQL, vault, bytes))).toEqual(unavailable);
+  expect(await errorOf(call(SQL, vault, "exists", { method: "POST", body: JSON.stringify({ hashes: [hash] }) }))).toEqual(unavailable);
+  const chosen: Env = { ...SQL, YAOS_BLOB_BACKEND: "sql" };
+  expect((await put(chosen, vault, bytes)).status).toBe(204);
+  expect(await isSame(await call(chosen, vault, hash), bytes)).toBe(true);
+});
+
+test("[AT9] what is damaged takes no room from the same content brought again", async () => {
+  const vault = newVault();
+  const at: Env = { ...SQL, YAOS_BLOB_QUOTA_BYTES: "1500" };
+  const bytes = content(1_000);
+  await put(at, vault, bytes);
+  await runInDurableObject(room(vault), (_room, state) => state.storage.sql.exec(`UPDATE room_blob_part SET sum = 1`).toArray());
+  expect((await call(at, vault, hashOf(bytes))).status).toBe(404);
+  expect(await errorOf(put(at, vault, content(501, 2)))).toEqual([507, "quota exceeded"]);
+  expect((await put(at, vault, bytes)).status).toBe(204);
+  expect(await isSame(await call(at, vault, hashOf(bytes)), bytes)).toBe(true);
+});
+
+/** The bucket, of which some methods fail. */
+function failing(...methods: readonly (keyof R2Bucket)[]): R2Bucket {
+  const own = ["head", "get", "put", "list", "delete"] as const;
+  const fail = async (): Promise<never> => {
+    throw new Error("R2 is down");
+  };
+  return Object.fromEntries(own.map((name) => [name, methods.includes(name) ? fail : (bucket[name] as (...args: unknown[]) => unknown).bind(bucket)])) as unknown as R2Bucket;
+}
+
+test("[AT14] R2 that fails is a 503 to come back after", async () => {
+  const vault = newVault();
+  const bytes = content(500);
+  const hash = hashOf(bytes);
+  await put(R2, vault, bytes);
+  for (const YAOS_BLOB_BACKEND of ["r2", "sql"]) {
+    const at: Env = { ...env, YAOS_BUCKET: failing("head", "get", "put"), YAOS_BLOB_BACKEND };
+    for (const answer of [
+      await call(at, vault, hash),
+      await call(at, vault, hash, { headers: { Range: "bytes=0-1" } }),
+      await call(at, vault, "exists", { method: "POST", body: JSON.stringify({ hashes: [hash] }) }),
+    ]) {
+      expect([answer.headers.get("Retry-After"), ...(await errorOf(answer))]).toEqual(["2", 503, "attachments_unavailable"]);
+    }
+  }
+  const ranged: Env = { ...env, YAOS_BUCKET: failing("get") };
+  expect(await errorOf(call(ranged, vault, hash, { headers: { Range: "bytes=0-1" } }))).toEqual([503, "attachments_unavailable"]);
+});
+
+test("[AT12] R2 that cannot be emptied: the owner is told to do it again, and what lies there is not served, nor brought into the next vault", async () => {
+  const vault = newVault();
+  const bytes = content(500);
+  await put(R2, vault, bytes);
+  const down: Env = { ...env, YAOS_BUCKET: failing("list") };
+  const refused = await owner(down, vault, "DELETE");
+  expect([refused.headers.get("Retry-After"), ...(await errorOf(refused))]).toEqual(["2", 503, "storage unavailable"]);
+  expect(await errorOf(call(R2, vault, hashOf(bytes)))).toEqual([410, "vault erased"]);
+  expect(await errorOf(call(R2, vault, "exists", { method: "POST", body: JSON.stringify({ hashes: [hashOf(bytes)] }) }))).toEqual([410, "vault erased"]);
+  expect(await errorOf(owner(down, vault, "POST"))).toEqual([503, "storage unavailable"]);
+  expect((await owner(R2, vault, "POST")).status).toBe(200);
+  expect((await bucket.list({ prefix: `v1/${vault}/` })).objects).toEqual([]);
+  expect(await exists(R2, vault, [hashOf(bytes)])).toEqual([]);
+  // Of a vault that stands nothing is removed.
+  await put(R2, vault, bytes);
+  expect(await (await owner(R2, vault, "POST")).json()).toMatchObject({ wasErased: false });
+  expect(await isSame(await call(R2, vault, hashOf(bytes)), bytes)).toBe(true);
+});
+
+test("[AT15] a device revoked while its upload is under way leaves nothing", async () => {
+  const api = (path: string, method: string, body?: unknown): Promise<Response> =>
+    handleRequest(new Request(`https://host/api/${path}`, { method, headers: BEARER, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }), SQL);
+  for (const at of [SQL, R2]) {
+    for (const announce of [false, true]) {
+      const vault = newVault();
+      const made = await (await api("devices", "POST", { name: "phone" })).json<{ credential: string; device: { id: string } }>();
+      const bytes = content(2_000);
+      const headers = { Authorization: `Bearer ${made.credential}`, ...(announce ? { "Content-Length": String(bytes.byteLength) } : {}) };
+      expect((await putSlowly(at, vault, bytes, async () => undefined, headers)).status).toBe(204);
+      const other = content(2_000, 2);
+      const answer = await putSlowly(at, vault, other, () => api(`devices/${made.device.id}`, "DELETE"), headers);
+      expect(await errorOf(answer)).toEqual([401, "unauthorized"]);
+      expect(await exists(at, vault, [hashOf(bytes), hashOf(other)])).toEqual([hashOf(bytes)]);
+    }
+  }
 });

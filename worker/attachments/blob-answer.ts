@@ -8,6 +8,7 @@ const HASH = /^[0-9a-f]{64}$/;
 /** The error texts; plugins and their logs know the first six. */
 export const BLOB_ERRORS = {
   unavailable: [503, "attachments_unavailable"],
+  bucketFailed: [503, "attachments_unavailable"],
   invalidHash: [400, "invalid hash: must be 64 hex chars (SHA-256)"],
   invalidLength: [400, "invalid Content-Length"],
   tooLarge: [413, `contentLength exceeds max upload size (${LIMITS.maxBlobUploadBytes} bytes)`],
@@ -21,6 +22,7 @@ export const BLOB_ERRORS = {
   tooMany: [503, "too many uploads"],
   storage: [503, "storage unavailable"],
   erased: [410, "vault erased"],
+  unauthorized: [401, "unauthorized"],
 } as const satisfies Record<string, readonly [number, string]>;
 
 export type BlobError = keyof typeof BLOB_ERRORS;
@@ -33,7 +35,7 @@ export function isHash(text: string): boolean {
 export function blobError(error: BlobError): Response {
   const [status, text] = BLOB_ERRORS[error];
   const headers: Record<string, string> = { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" };
-  if (error === "tooMany" || error === "storage") headers["Retry-After"] = "2";
+  if (error === "tooMany" || error === "storage" || error === "bucketFailed") headers["Retry-After"] = "2";
   return new Response(JSON.stringify({ error: text }), { status, headers });
 }
 

@@ -11,6 +11,23 @@ const HEADS_AT_ONCE = 4;
 /** Keys R2 deletes in one call, and lists on one page. */
 const KEYS_AT_ONCE = 1_000;
 
+/** R2 did not do what it was asked. */
+export class BucketFailedError extends Error {
+  readonly code = "bucket-failed";
+  constructor(cause: unknown) {
+    super(`Cannot read from R2: ${cause instanceof Error ? cause.name : typeof cause}`);
+  }
+}
+
+/** @throws {BucketFailedError} */
+async function ask<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    throw new BucketFailedError(error);
+  }
+}
+
 /** The vault id goes in as it is, decoded. */
 export function blobKey(vaultId: string, hash: string): string {
   return `v1/${vaultId}/blobs/${hash}`;
@@ -21,31 +38,31 @@ export function fitsBucket(vaultId: string): boolean {
   return new TextEncoder().encode(blobKey(vaultId, "0".repeat(64))).byteLength <= MAX_KEY_BYTES;
 }
 
-/** Those of `hashes` that the bucket has. */
+/** Those of `hashes` that the bucket has. @throws {BucketFailedError} */
 export async function presentInBucket(bucket: R2Bucket, vaultId: string, hashes: readonly string[]): Promise<Set<string>> {
   const present = new Set<string>();
   if (!fitsBucket(vaultId)) return present;
   const queue = [...new Set(hashes)];
-  const ask = async (): Promise<void> => {
+  const askOneByOne = async (): Promise<void> => {
     for (let hash = queue.pop(); hash !== undefined; hash = queue.pop()) {
-      if ((await bucket.head(blobKey(vaultId, hash))) !== null) present.add(hash);
+      if ((await ask(bucket.head(blobKey(vaultId, hash)))) !== null) present.add(hash);
     }
   };
-  await Promise.all(Array.from({ length: HEADS_AT_ONCE }, ask));
+  await Promise.all(Array.from({ length: HEADS_AT_ONCE }, askOneByOne));
   return present;
 }
 
-/** The answer to a GET, or null when the bucket does not have it. */
+/** The answer to a GET, or null when the bucket does not have it. @throws {BucketFailedError} */
 export async function readFromBucket(bucket: R2Bucket, vaultId: string, hash: string, headers: Headers): Promise<Response | null> {
   if (!fitsBucket(vaultId)) return null;
   const key = blobKey(vaultId, hash);
   // A condition or a range needs the size first; the content of a key never changes.
-  const known = isPlain(headers) ? null : await bucket.head(key);
+  const known = isPlain(headers) ? null : await ask(bucket.head(key));
   if (known === null && !isPlain(headers)) return null;
   const plan = known === null ? null : planRead(headers, entityTag(hash), known.size);
   if (known !== null && (plan?.kind === "not-modified" || plan?.kind === "unsatisfiable")) return emptyAnswer(hash, known.size, plan.kind);
   const isPart = plan?.kind === "part";
-  const found = await bucket.get(key, isPart ? { range: { offset: plan.start, length: plan.end - plan.start } } : {});
+  const found = await ask(bucket.get(key, isPart ? { range: { offset: plan.start, length: plan.end - plan.start } } : {}));
   if (found === null) return null;
   const type = found.httpMetadata?.contentType ?? "application/octet-stream";
   return contentAnswer(hash, found.size, type, isPart ? plan : { kind: "whole", start: 0, end: found.size }, found.body);
@@ -53,7 +70,8 @@ export async function readFromBucket(bucket: R2Bucket, vaultId: string, hash: st
 
 /**
  * Stores an attachment. R2 itself compares the SHA-256 it was given and stores nothing when it differs; our own digest only names the fault.
- * With an announced length the body streams through; R2 takes streams of a known length only, so without one it is held, up to the largest attachment.
+ * With an announced length the body streams through, but for its last piece, which waits for `mayPublish`; R2 takes streams of a known length only, so without one it is held, up to the largest attachment.
+ * @param mayPublish asked when everything came and has this hash; an answer is a refusal, and nothing is stored
  */
 export async function storeInBucket(
   bucket: R2Bucket,
@@ -62,18 +80,22 @@ export async function storeInBucket(
   contentType: string,
   body: ReadableStream<Uint8Array>,
   announced: number | null,
+  mayPublish: () => Promise<Response | null>,
 ): Promise<Response> {
   const key = blobKey(vaultId, hash);
   const options: R2PutOptions = { sha256: hash, httpMetadata: { contentType } };
   if ((await bucket.head(key)) !== null) {
     // The same bytes again: looked at, so that the answer does not depend on who came first, and not written.
     const fault = await takeBody(body, announced, hash, () => undefined);
-    return fault === null ? new Response(null, { status: 204 }) : blobError(fault);
+    if (fault !== null) return blobError(fault);
+    // Erased meanwhile: whoever hears 204 would not bring it again.
+    return (await bucket.head(key)) === null ? blobError("storage") : new Response(null, { status: 204 });
   }
   if (announced === null) {
     const pieces: Uint8Array[] = [];
     const fault = await takeBody(body, null, hash, (bytes) => void pieces.push(bytes));
-    if (fault !== null) return blobError(fault);
+    const refusal = fault === null ? await mayPublish() : blobError(fault);
+    if (refusal !== null) return refusal;
     await bucket.put(key, joinParts(pieces), options);
     return new Response(null, { status: 204 });
   }
@@ -83,16 +105,24 @@ export async function storeInBucket(
     (error: unknown) => ({ error }),
   );
   const writer = through.writable.getWriter();
-  let fault: Awaited<ReturnType<typeof takeBody>> = null;
+  let refusal: Response | null = null;
+  // The announced length is not reached without the last piece, so R2 stores nothing before it comes.
+  const held: Uint8Array[] = [];
   try {
-    fault = await takeBody(body, announced, hash, (bytes) => writer.write(bytes));
-    if (fault === null) await writer.close();
-    else await writer.abort(new Error(fault));
-  } catch {
-    // The bucket stopped reading: its own error says more.
+    const fault = await takeBody(body, announced, hash, async (bytes) => {
+      held.push(bytes);
+      if (held.length > 1) await writer.write(held.shift());
+    });
+    refusal = fault === null ? await mayPublish() : blobError(fault);
+    if (refusal !== null) throw new Error("refused");
+    await writer.write(held.shift());
+    await writer.close();
+  } catch (error) {
+    // When the bucket stopped reading, its own error says more.
+    await writer.abort(error).catch(() => undefined);
   }
   const failed = await stored;
-  if (fault !== null) return blobError(fault);
+  if (refusal !== null) return refusal;
   if (failed !== null) throw failed.error;
   return new Response(null, { status: 204 });
 }

@@ -32,21 +32,29 @@ export interface BlobReport {
   readonly r2UsedAt: string | null;
 }
 
-const instances = new WeakMap<Sql, RoomBlobs>();
-
-/** The `attachments` of a room's debug answer. */
-export function blobReport(env: Env, sql: Sql): BlobReport {
-  return roomBlobs(sql).report(env);
+/** What the object tells its attachments. */
+export interface BlobHost {
+  /** Whether an older server's vault lies in this object: that server kept attachments in R2, so this vault may have some there. */
+  readonly isForeign: () => boolean;
+  /** Whether this device may still write here, asked when all of its upload came. */
+  readonly mayStillWrite: (device: string) => Promise<boolean>;
 }
 
+const instances = new WeakMap<Sql, RoomBlobs>();
+
 /** The attachments of the object whose database this is. */
-export function roomBlobs(sql: Sql): RoomBlobs {
+export function roomBlobs(sql: Sql, host: BlobHost): RoomBlobs {
   let blobs = instances.get(sql);
   if (blobs === undefined) {
-    blobs = new RoomBlobs(sql);
+    blobs = new RoomBlobs(sql, host);
     instances.set(sql, blobs);
   }
   return blobs;
+}
+
+/** The room was erased, or begins anew: ends the uploads and reads under way. Requests from now on come with another `sql`. */
+export function endRoomBlobs(sql: Sql): void {
+  instances.get(sql)?.end();
 }
 
 export function isBlobPath(pathname: string): boolean {
@@ -56,28 +64,47 @@ export function isBlobPath(pathname: string): boolean {
 export class RoomBlobs {
   readonly store: BlobStore;
   readonly #sql: Sql;
+  readonly #host: BlobHost;
+  /** Answers under way. */
+  readonly #writers = new Set<WritableStreamDefaultWriter<Uint8Array>>();
+  #isForeign: boolean | null = null;
+  #isOver = false;
 
-  constructor(sql: Sql) {
+  constructor(sql: Sql, host: BlobHost) {
     this.store = new BlobStore(sql, (bytes) => crc32(bytes));
     this.#sql = sql;
+    this.#host = host;
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.store.end();
+    for (const writer of this.#writers) void breakOff(writer);
+  }
+
+  /** Whether attachments of this vault lie in R2, or may lie there. */
+  get mayNeedBucket(): boolean {
+    this.#isForeign ??= this.#host.isForeign();
+    return this.#isForeign || this.store.r2UsedAtMs !== null;
   }
 
   /**
-   * `POST exists {hashes}` -> `{present}`; `POST r2-used` -> 204; `GET <hash>`; `PUT <hash>?quota=<bytes>&length=<bytes or empty>`.
-   * `?auto=1`: the install has no bucket and did not choose the database by name, so a vault with attachments in R2 is refused here.
+   * `POST exists {hashes}` -> `{present}`; `POST r2-used` -> `{since}`, another one after an erasure; `GET <hash>`;
+   * `PUT <hash>?quota=<bytes>&length=<bytes or empty>&device=<id, or empty for the owner>`.
+   * `?auto=1`: the install has no bucket and did not choose the database by name, so a vault that may have attachments in R2 is refused here.
    */
   async fetch(request: Request, url: URL): Promise<Response> {
     const name = url.pathname.slice(PATH.length);
     const call = `${request.method} ${isHash(name) ? "hash" : name}`;
     // A device that still has the vault must not bring its attachments back.
     if (readTombstone(this.#sql) !== null) return blobError("erased");
-    if (url.searchParams.get("auto") === "1" && this.store.r2UsedAtMs !== null) return blobError("unavailable");
+    if (url.searchParams.get("auto") === "1" && this.mayNeedBucket) return blobError("unavailable");
     switch (call) {
       case "POST exists":
         return this.#exists(request);
       case "POST r2-used":
         this.store.noteR2Used(Date.now());
-        return new Response(null, { status: 204 });
+        return Response.json({ since: this.store.r2UsedAtMs });
       case "GET hash":
         return this.#read(name, request.headers);
       case "PUT hash":
@@ -92,7 +119,7 @@ export class RoomBlobs {
     const { r2UsedAtMs } = this.store;
     const chosen = blobBackend(env);
     // As a request would be answered.
-    const backend = chosen.kind === "sql" && !chosen.isChosen && r2UsedAtMs !== null ? "none" : chosen.kind;
+    const backend = chosen.kind === "sql" && !chosen.isChosen && this.mayNeedBucket ? "none" : chosen.kind;
     return {
       backend,
       quotaBytes: blobQuotaBytes(env),
@@ -121,19 +148,26 @@ export class RoomBlobs {
     const first = this.#nextPiece(pieces, blob);
     if (first === "damaged") return blobError("notFound");
     const body = new FixedLengthStream(plan.end - plan.start);
-    this.#send(body.writable, first, pieces, blob).catch(() => undefined);
+    void this.#send(body.writable, first, pieces, blob);
     return contentAnswer(hash, blob.byteLength, blob.contentType, plan, body.readable);
   }
 
-  /** One piece at a time, each when the one before has been taken. */
+  /** One piece at a time, each when the one before has been taken. Whatever fails breaks the answer off: a reader that hears nothing waits for ever. */
   async #send(writable: WritableStream<Uint8Array>, first: Uint8Array | null, pieces: Iterator<Uint8Array, void>, blob: BlobInfo): Promise<void> {
     const writer = writable.getWriter();
-    for (let piece: Uint8Array | "damaged" | null = first; piece !== null; piece = this.#nextPiece(pieces, blob)) {
-      if (piece === "damaged") return writer.abort(new Error("damaged attachment"));
-      await writer.write(piece);
-      release(piece);
+    this.#writers.add(writer);
+    try {
+      for (let piece: Uint8Array | "damaged" | null = first; piece !== null; piece = this.#nextPiece(pieces, blob)) {
+        if (piece === "damaged") return await breakOff(writer);
+        await writer.write(piece);
+        release(piece);
+      }
+      await writer.close();
+    } catch {
+      await breakOff(writer);
+    } finally {
+      this.#writers.delete(writer);
     }
-    return writer.close();
   }
 
   #nextPiece(pieces: Iterator<Uint8Array, void>, blob: BlobInfo): Uint8Array | "damaged" | null {
@@ -157,7 +191,10 @@ export class RoomBlobs {
     if (this.store.find(hash) !== null) {
       // The same bytes again: looked at, so that the answer does not depend on who came first, and not written.
       const fault = await takeBody(body, announced, hash, release);
-      return fault === null ? new Response(null, { status: 204 }) : blobError(fault);
+      if (fault !== null) return blobError(fault);
+      // Erased meanwhile, or found damaged: whoever hears 204 would not bring it again.
+      if (this.#isOver || readTombstone(this.#sql) !== null || this.store.find(hash) === null) return this.#gone();
+      return new Response(null, { status: 204 });
     }
     let upload: BlobUpload;
     try {
@@ -174,7 +211,9 @@ export class RoomBlobs {
         release(bytes);
       });
       if (fault !== null) return blobError(fault);
-      if (readTombstone(this.#sql) !== null) return blobError("erased");
+      const device = query.get("device") ?? "";
+      if (device !== "" && !(await this.#host.mayStillWrite(device))) return blobError("unauthorized");
+      if (this.#isOver || readTombstone(this.#sql) !== null) return this.#gone();
       upload.publish(Date.now());
       return new Response(null, { status: 204 });
     } catch (error) {
@@ -184,13 +223,23 @@ export class RoomBlobs {
     }
   }
 
+  /** What an upload was meant for went away under it. After an unerase it may come again. */
+  #gone(): Response {
+    return blobError(readTombstone(this.#sql) === null ? "storage" : "erased");
+  }
+
   #failure(error: unknown): Response {
     if (error instanceof TooManyUploads) return blobError("tooMany");
     if (error instanceof BlobQuotaError) return blobError("quota");
-    if (error instanceof BlobUploadLostError) return blobError("erased");
+    if (error instanceof BlobUploadLostError) return this.#gone();
     console.error(JSON.stringify({ event: "blob.store-failed", error: error instanceof Error ? error.name : typeof error }));
     return blobError("storage");
   }
+}
+
+/** Ends an answer before its length, so that the reader's connection breaks rather than end as if it were whole. */
+async function breakOff(writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
+  await writer.abort(new Error("attachment broken off")).catch(() => undefined);
 }
 
 /** The room has as many uploads under way as it takes. */

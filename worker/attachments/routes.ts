@@ -9,34 +9,35 @@ import type { Env } from "../env.ts";
 import { readJsonBody } from "../json-body.ts";
 import { type BlobBackend, blobBackend, blobQuotaBytes } from "./backend.ts";
 import { blobError, isHash } from "./blob-answer.ts";
-import { blobKey, eraseFromBucket, fitsBucket, presentInBucket, readFromBucket, storeInBucket } from "./bucket.ts";
+import { BucketFailedError, blobKey, fitsBucket, presentInBucket, readFromBucket, storeInBucket } from "./bucket.ts";
+import { mayStillWrite } from "./device-check.ts";
+import { callRoom, noteBucketUse, refusalOfRoom } from "./room-calls.ts";
 import { contentLength } from "./take-body.ts";
 
 type Call = Context<{ Bindings: Env }>;
 type Backend = Exclude<BlobBackend, { kind: "none" }>;
 
-/** Who may do this: the vault's decoded id, or the refusal. Asked before anything else. */
+/** Who may do this, `owner` or a device id, and the vault's decoded id; or the refusal. Asked before anything else. */
 export type AttachmentGuard = (
   call: Call,
   act: "read" | "write",
-) => Promise<{ readonly ok: true; readonly vaultId: string } | { readonly ok: false; readonly answer: Response }>;
+) => Promise<{ readonly ok: true; readonly vaultId: string; readonly holder: { readonly by: string } } | { readonly ok: false; readonly answer: Response }>;
 
 /** Body of `exists`: 50 hashes are 3.4 KB; more of them are ignored, not refused, as existing servers do. */
 const MAX_QUESTION_BYTES = 64 * 1024;
 /** Longer than any media type with its parameters; it is stored with each attachment. */
 const MAX_TYPE_CHARS = 255;
-/** Vaults whose use of R2 this isolate has reported to their rooms. */
-const reported = new Set<string>();
-const MAX_REPORTED = 1_000;
 
 export function attachmentRoutes(app: Hono<{ Bindings: Env }>, guard: AttachmentGuard): void {
   const guarded =
-    (act: "read" | "write", run: (call: Call, vaultId: string, backend: Backend) => Promise<Response>) =>
+    (act: "read" | "write", run: (call: Call, vaultId: string, backend: Backend, device: string | null) => Promise<Response>) =>
     async (call: Call): Promise<Response> => {
       const admitted = await guard(call, act);
       if (!admitted.ok) return admitted.answer;
       const backend = blobBackend(call.env);
-      const answer = backend.kind === "none" ? blobError("unavailable") : await run(call, admitted.vaultId, backend);
+      const { vaultId, holder } = admitted;
+      const running = backend.kind === "none" ? blobError("unavailable") : run(call, vaultId, backend, holder.by === "owner" ? null : holder.by);
+      const answer = await Promise.resolve(running).catch(bucketFailure);
       const exposed = answer.headers.get("Access-Control-Expose-Headers");
       const withOurs = withCors(answer);
       if (exposed !== null) withOurs.headers.set("Access-Control-Expose-Headers", exposed);
@@ -47,9 +48,11 @@ export function attachmentRoutes(app: Hono<{ Bindings: Env }>, guard: Attachment
   app.get("/vault/:id/blobs/:hash", guarded("read", answerGet));
 }
 
-/** Removes everything of the vault that lies in R2, and returns how many objects went. What lies in the room's database goes with the room. */
-export async function eraseBlobs(env: Env, vaultId: string): Promise<number> {
-  return env.YAOS_BUCKET === undefined ? 0 : eraseFromBucket(env.YAOS_BUCKET, vaultId);
+/** R2 that does not answer is no attachment missing: the reader comes again. */
+function bucketFailure(error: unknown): Response {
+  if (!(error instanceof BucketFailedError)) throw error;
+  console.error(JSON.stringify({ event: "blob.bucket-failed", error: error.message }));
+  return blobError("bucketFailed");
 }
 
 async function answerExists(call: Call, vaultId: string, backend: Backend): Promise<Response> {
@@ -59,28 +62,29 @@ async function answerExists(call: Call, vaultId: string, backend: Backend): Prom
   if (!Array.isArray(given)) return errorAnswer(400, "missing hashes array");
   const hashes = (given as unknown[]).slice(0, LIMITS.maxExistsHashes).filter((hash): hash is string => typeof hash === "string" && isHash(hash));
   const present = new Set<string>();
-  const askBucket = async (bucket: R2Bucket): Promise<void> => {
-    for (const hash of await presentInBucket(bucket, vaultId, hashes.filter((hash) => !present.has(hash)))) present.add(hash);
+  const askBucket = async (bucket: R2Bucket): Promise<Response | null> => {
+    const found = await presentInBucket(bucket, vaultId, hashes.filter((hash) => !present.has(hash)));
+    for (const hash of found) present.add(hash);
+    return found.size === 0 ? null : refusalOfRoom(call.env, vaultId);
   };
   const askRoom = async (): Promise<Response | null> => {
     const missing = hashes.filter((hash) => !present.has(hash));
     if (missing.length === 0) return null;
-    const answer = await toRoom(call.env, vaultId, backend, "exists", { method: "POST", body: JSON.stringify({ hashes: missing }) });
+    const answer = await callRoom(call.env, vaultId, "exists", { method: "POST", body: JSON.stringify({ hashes: missing }) });
     if (!answer.ok) return answer;
     for (const hash of (await answer.json<{ present: string[] }>()).present) present.add(hash);
     return null;
   };
-  if (backend.kind === "r2") {
-    await askBucket(backend.bucket);
-    if (present.size > 0) await reportBucketUse(call.env, vaultId, backend);
+  const { bucket } = backend;
+  const inBucket = (): Promise<Response | null> | null => (bucket === null ? null : askBucket(bucket));
+  for (const ask of backend.kind === "r2" ? [inBucket, askRoom] : [askRoom, inBucket]) {
+    const refusal = await ask();
+    if (refusal !== null) return refusal;
   }
-  const refusal = await askRoom();
-  if (refusal !== null) return refusal;
-  if (backend.kind === "sql" && backend.bucket !== null) await askBucket(backend.bucket);
   return jsonAnswer({ present: hashes.filter((hash) => present.has(hash)) });
 }
 
-async function answerPut(call: Call, vaultId: string, backend: Backend): Promise<Response> {
+async function answerPut(call: Call, vaultId: string, backend: Backend, device: string | null): Promise<Response> {
   const request = call.req.raw;
   const hash = hashOf(call);
   if (hash === null) return blobError("invalidHash");
@@ -92,19 +96,26 @@ async function answerPut(call: Call, vaultId: string, backend: Backend): Promise
   const given = request.headers.get("Content-Type") ?? "";
   const contentType = given === "" || given.length > MAX_TYPE_CHARS ? "application/octet-stream" : given;
   if (backend.kind === "sql") {
-    const query = `quota=${blobQuotaBytes(call.env)}&length=${announced ?? ""}`;
-    return toRoom(call.env, vaultId, backend, hash, { method: "PUT", headers: { "Content-Type": contentType }, body }, query);
+    const query = `quota=${blobQuotaBytes(call.env)}&length=${announced ?? ""}&device=${device ?? ""}`;
+    return callRoom(call.env, vaultId, hash, { method: "PUT", headers: { "Content-Type": contentType }, body }, query);
   }
   if (!fitsBucket(vaultId)) return errorAnswer(400, "room id too long");
   // Before the first byte lies there: a room that does not know of it would later answer for the attachments without them. An erased one refuses.
-  const noted = await toRoom(call.env, vaultId, backend, "r2-used", { method: "POST" });
-  if (!noted.ok) return noted;
+  const since = await noteBucketUse(call.env, vaultId);
+  if (since instanceof Response) return since;
+  // Uploads last: asked again when all of it came and nothing of it can be seen yet.
+  const mayPublish = async (): Promise<Response | null> => {
+    if (device !== null && !(await mayStillWrite(call.env, device, vaultId))) return blobError("unauthorized");
+    const still = await noteBucketUse(call.env, vaultId);
+    if (still instanceof Response) return still;
+    return still === since ? null : blobError("storage");
+  };
   try {
-    const stored = await storeInBucket(backend.bucket, vaultId, hash, contentType, body, announced);
+    const stored = await storeInBucket(backend.bucket, vaultId, hash, contentType, body, announced, mayPublish);
     if (!stored.ok) return stored;
-    // Erased while the bytes were under way: whoever removed the vault's attachments did not see this one.
-    const still = await toRoom(call.env, vaultId, backend, "r2-used", { method: "POST" });
-    if (still.status !== 410) return stored;
+    // Erased while the last bytes were under way: whoever removed the vault's attachments did not see this one.
+    const still = await noteBucketUse(call.env, vaultId);
+    if (!(still instanceof Response) || still.status !== 410) return stored;
     await backend.bucket.delete(blobKey(vaultId, hash));
     return still;
   } catch (error) {
@@ -119,14 +130,20 @@ async function answerGet(call: Call, vaultId: string, backend: Backend): Promise
   const { headers } = call.req.raw;
   if (backend.kind === "r2") {
     const found = await readFromBucket(backend.bucket, vaultId, hash, headers);
-    if (found !== null) {
-      await reportBucketUse(call.env, vaultId, backend);
-      return found;
-    }
+    if (found !== null) return unlessRefused(call, vaultId, found);
   }
-  const answer = await toRoom(call.env, vaultId, backend, hash, { headers: conditionsOf(headers) });
+  const answer = await callRoom(call.env, vaultId, hash, { headers: conditionsOf(headers) });
   if (answer.status !== 404 || backend.kind === "r2" || backend.bucket === null) return answer;
-  return (await readFromBucket(backend.bucket, vaultId, hash, headers)) ?? answer;
+  const found = await readFromBucket(backend.bucket, vaultId, hash, headers);
+  return found === null ? answer : unlessRefused(call, vaultId, found);
+}
+
+/** What the bucket has, when the vault is not erased. */
+async function unlessRefused(call: Call, vaultId: string, found: Response): Promise<Response> {
+  const refusal = await refusalOfRoom(call.env, vaultId);
+  if (refusal === null) return found;
+  found.body?.cancel().catch(() => undefined);
+  return refusal;
 }
 
 /** The hash as the path spells it, undecoded: an escape is no hex digit. */
@@ -143,24 +160,4 @@ function conditionsOf(headers: Headers): Headers {
     if (value !== null) conditions.set(name, value);
   }
   return conditions;
-}
-
-async function toRoom(env: Env, vaultId: string, backend: Backend, name: string, init: RequestInit, query = ""): Promise<Response> {
-  // Without a bucket and without the owner's word for the database, a vault that has attachments in R2 must not seem empty.
-  const auto = backend.kind === "sql" && !backend.isChosen ? "auto=1&" : "";
-  const room = env.YAOS_SYNC.get(env.YAOS_SYNC.idFromName(vaultId));
-  return room.fetch(`https://internal/__yaos/blobs/${name}?${auto}${query}`, init);
-}
-
-/** Tells the room once per isolate that its vault has attachments in R2, left there by an older server perhaps. Failing costs the reader nothing. */
-async function reportBucketUse(env: Env, vaultId: string, backend: Backend): Promise<void> {
-  if (reported.has(vaultId)) return;
-  try {
-    const noted = await toRoom(env, vaultId, backend, "r2-used", { method: "POST" });
-    if (!noted.ok) return;
-    if (reported.size >= MAX_REPORTED) reported.clear();
-    reported.add(vaultId);
-  } catch {
-    // The next read reports it.
-  }
 }
