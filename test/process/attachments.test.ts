@@ -12,12 +12,13 @@ import { type HostProcess, killStartedHosts, startHost } from "../kit/host-proce
 /** Six uploads and twelve downloads of ten MiB at once, none of them held: the runtime alone takes some 75 MB. */
 const MAX_RSS_BYTES = 300 * 1024 * 1024;
 const MIB = 1024 * 1024;
+const ENV = { YAOS_BLOB_QUOTA_BYTES: String(60 * MIB), YAOS_ENABLE_ADMIN_ROUTES: "1" };
 
 let dataDir: string;
 let host: HostProcess;
 beforeAll(async () => {
   dataDir = mkdtempSync(join(tmpdir(), "yaos-blobs-"));
-  host = await startHost({ dataDir, env: { YAOS_BLOB_QUOTA_BYTES: String(60 * MIB) } });
+  host = await startHost({ dataDir, env: ENV });
 });
 afterAll(async () => {
   await host.stop();
@@ -80,7 +81,7 @@ it("[AT7] a server killed in the middle of an upload has what was answered, whol
   await vi.waitFor(async () => expect((await attachmentsOf("killed")).uploads).toBe(1), 5_000);
   await host.kill9Group();
   socket.destroy();
-  host = await startHost({ dataDir, env: { YAOS_BLOB_QUOTA_BYTES: String(60 * MIB) } });
+  host = await startHost({ dataDir, env: ENV });
   expect(await present("killed", hashOf(answered), hashOf(cut))).toEqual([hashOf(answered)]);
   expect(hashOf(new Uint8Array(await (await get("killed", hashOf(answered))).arrayBuffer()))).toBe(hashOf(answered));
   expect((await put("killed", cut)).status).toBe(204);
@@ -105,6 +106,29 @@ it("[AT9] a full vault says so to a client that is still sending", async () => {
     const refused = await put(vault, content(LIMITS.maxBlobUploadBytes, 200 + again));
     expect([refused.status, await refused.json()]).toEqual([507, { error: "quota exceeded" }]);
   }
+});
+
+it("[AT12] a download under way breaks off when its vault is erased, for readers who wait and for those who read on, and is no uncaught exception", async () => {
+  const bytes = content(LIMITS.maxBlobUploadBytes, 5);
+  expect((await put("erased", bytes)).status).toBe(204);
+  const sockets = await Promise.all(Array.from({ length: 3 }, async () => {
+    const socket = connect(host.port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.write([`GET /vault/erased/blobs/${hashOf(bytes)} HTTP/1.1`, "Host: h", `Authorization: Bearer ${host.token}`, "", ""].join("\r\n"));
+    // What the system's buffers take has been taken by then; the rest waits for this reader.
+    await once(socket, "readable");
+    return socket;
+  }));
+  const erased = await fetch(`${host.url}/vault/erased`, { method: "DELETE", headers: headers(), body: JSON.stringify({ vaultId: "erased" }) });
+  expect(erased.status).toBe(200);
+  for (const socket of sockets) {
+    let got = 0;
+    socket.on("data", (piece: Buffer) => (got += piece.byteLength));
+    await once(socket, "close");
+    expect(got).toBeGreaterThan(0);
+    expect(got).toBeLessThan(bytes.byteLength);
+  }
+  expect(`${host.stdout()}${host.stderr()}`).not.toMatch(/uncaught exception/i);
 });
 
 it("six uploads and twelve downloads of the largest size at once are streamed, not held", async () => {
