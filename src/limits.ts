@@ -132,8 +132,6 @@ export const LIMITS = {
   /** Pairing codes waiting to be redeemed, and how long each is good. */
   maxPairings: 100,
   pairingLifeMs: 600_000,
-  /** Wrong pairing codes per minute on one install: five at 40 bits never find one within its life. */
-  maxWrongPairingsPerMinute: 5,
   /** The Worker's copy of the config object's answer is used this long by an isolate, and checked again before a refusal when older than the second. */
   configCacheMs: 60_000,
   configRecheckMs: 2_000,

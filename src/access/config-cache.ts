@@ -15,6 +15,8 @@ export class ConfigCache {
   readonly #nowMs: () => number;
   #known: { readonly config: OwnerConfig; readonly readMs: number } | null = null;
   #flight: Flight | null = null;
+  /** The owner's epoch as last heard of elsewhere: what has a lower one was replaced. */
+  #leastEpoch = 0;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -22,15 +24,22 @@ export class ConfigCache {
 
   /** @throws what `read` throws; nothing is kept then */
   async get(read: ReadConfig): Promise<OwnerConfig> {
-    if (this.#known !== null && this.#nowMs() - this.#known.readMs < LIMITS.configCacheMs) return this.#known.config;
-    return this.#shared(read);
+    if (this.#known !== null && !this.#isReplaced(this.#known.config) && this.#nowMs() - this.#known.readMs < LIMITS.configCacheMs) return this.#known.config;
+    const config = await this.#shared(read);
+    // It was on its way before the rotation.
+    return this.#isReplaced(config) ? this.#shared(read) : config;
+  }
+
+  /** Takes note of the owner's epoch, which the config object says with every admission: copies from before a rotation are not used any more. */
+  heardOf(ownerEpoch: number): void {
+    this.#leastEpoch = Math.max(this.#leastEpoch, ownerEpoch);
   }
 
   /** Something newer than `seen` when there may be: what another request read meanwhile, or a read of its own when `seen` is older than two seconds. Else null. */
   async recheck(seen: OwnerConfig, read: ReadConfig): Promise<OwnerConfig | null> {
     const known = this.#known;
     if (known !== null && known.config !== seen) return known.config;
-    if (known !== null && this.#nowMs() - known.readMs <= LIMITS.configRecheckMs) return null;
+    if (known !== null && !this.#isReplaced(known.config) && this.#nowMs() - known.readMs <= LIMITS.configRecheckMs) return null;
     return this.#shared(read);
   }
 
@@ -38,6 +47,10 @@ export class ConfigCache {
   drop(): void {
     this.#known = null;
     this.#flight = null;
+  }
+
+  #isReplaced(config: OwnerConfig): boolean {
+    return config.ownerEpoch < this.#leastEpoch;
   }
 
   #shared(read: ReadConfig): Promise<OwnerConfig> {

@@ -7,12 +7,12 @@
 
 import { LIMITS } from "../limits.ts";
 import type { Sql } from "../ports.ts";
-import { DeviceStore, type Grant } from "./device-store.ts";
+import { type DeviceAdmission, DeviceStore, type Grant } from "./device-store.ts";
 import { DEVICE_ID_BYTES, DEVICE_SECRET_BYTES, isDeviceId, makeDeviceCredential } from "./device-credential.ts";
 import { isDigest, sha256Hex } from "./digest.ts";
 import { readGrant } from "./grant.ts";
 import { type KeyValues, OwnerRecord } from "./owner-record.ts";
-import { makePairingCode, readPairingCode } from "./pairing-code.ts";
+import { makePairingCode, PAIRING_CODE_BYTES, readPairingCode } from "./pairing-code.ts";
 import { PairingStore } from "./pairing-store.ts";
 import { RoomList } from "./room-list.ts";
 import { accessTablesExist, createAccessTables } from "./schema.ts";
@@ -134,17 +134,18 @@ export class ConfigCore {
     const { id, secretHash, vault, socket } = body as { id?: unknown; secretHash?: unknown; vault?: unknown; socket?: unknown };
     if (!isDeviceId(id) || (secretHash !== null && !isDigest(secretHash)) || typeof vault !== "string" || vault === "") return refuse(400, "invalid request");
     const nowMs = this.#host.nowMs();
-    const admission = this.#hasTables() ? this.#devices.admit(id, secretHash, vault, socket === true, nowMs) : { ok: false };
+    const admission: DeviceAdmission = this.#hasTables() ? this.#devices.admit(id, secretHash, vault, socket === true, nowMs) : { ok: false };
+    const { claimed, ownerEpoch } = this.#owner.read();
     // The room says so itself; this one is sure to be heard.
     if (admission.ok && socket === true) this.#rooms.add(vault, nowMs);
-    // `claimed` only where it is refused: the caller says `unclaimed` rather than `unauthorized` then.
-    return { status: 200, body: admission.ok ? admission : { ok: false, claimed: this.#owner.read().claimed } };
+    // `claimed` where it is refused: the caller says `unclaimed` rather than `unauthorized` then.
+    return { status: 200, body: admission.ok ? { ...admission, ownerEpoch } : { ...admission, claimed } };
   }
 
   async createPairing(body: Body): Promise<ConfigAnswer> {
     const grant = readGrant(body);
     if ("fault" in grant) return refuse(400, grant.fault);
-    const code = makePairingCode(this.#host.randomBytes(8));
+    const code = makePairingCode(this.#host.randomBytes(PAIRING_CODE_BYTES));
     const codeHash = await sha256Hex(code);
     if (!this.#mayManage(body)) return refuse(401, "unauthorized");
     this.#ensureTables();
@@ -159,11 +160,11 @@ export class ConfigCore {
     if (code === null) return refuse(400, "invalid code");
     const codeHash = await sha256Hex(code);
     return this.#issue(() => {
-      if (!this.#hasTables()) return refuse(403, "invalid code");
-      const redemption = this.#pairings.redeem(codeHash, this.#host.nowMs());
-      if (redemption.kind === "redeemed") return redemption.grant;
-      if (redemption.kind === "wrong") return refuse(403, "invalid code");
-      return { status: 429, body: { error: "too many wrong codes", retryAfterMs: redemption.retryAfterMs } };
+      const nowMs = this.#host.nowMs();
+      if (!this.#hasTables() || !this.#pairings.isGood(codeHash, nowMs)) return refuse(403, "invalid code");
+      // Before the code is used up: it is good again once the owner has revoked a device.
+      if (this.#devices.isFull) return refuse(409, "too many devices");
+      return this.#pairings.redeem(codeHash, nowMs) ?? refuse(403, "invalid code");
     });
   }
 

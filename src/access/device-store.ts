@@ -20,7 +20,10 @@ export type Device = Grant & {
 };
 
 /** `epoch` goes to the room, which refuses it when a revocation came later. */
-export type DeviceAdmission = { readonly ok: true; readonly mode: AccessMode; readonly epoch: number } | { readonly ok: false };
+export type DeviceAdmission = { readonly ok: true; readonly mode: AccessMode; readonly epoch: number } | DeviceRefusal;
+
+/** `secretHash` when the device is in force and the secret was wrong: the digest of the right one, by which other wrong ones are known without asking. */
+export type DeviceRefusal = { readonly ok: false; readonly secretHash?: string };
 
 type DeviceRow = {
   id: string;
@@ -45,7 +48,7 @@ export class DeviceStore {
   /** Keeps a new device; false when the install has `maxDevices` in force. */
   create(id: string, secretHash: string, grant: Grant, epoch: number, nowMs: number): boolean {
     return this.#sql.transaction(() => {
-      if (this.#count("revoked_ms IS NULL") >= LIMITS.maxDevices) return false;
+      if (this.isFull) return false;
       this.#forgetOldest();
       this.#sql.exec(
         `INSERT INTO access_devices (id, secret_hash, name, vault, mode, epoch, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?)`,
@@ -59,6 +62,11 @@ export class DeviceStore {
       );
       return true;
     });
+  }
+
+  /** Whether no other device may be made. */
+  get isFull(): boolean {
+    return this.#count("revoked_ms IS NULL") >= LIMITS.maxDevices;
   }
 
   /** All devices, the revoked ones too, oldest first. */
@@ -110,7 +118,7 @@ export class DeviceStore {
     return this.#sql.transaction(() => {
       const device = this.#find(id);
       if (device === undefined || device.revoked_ms !== null) return { ok: false };
-      if (secretHash !== null && !sameDigest(device.secret_hash, secretHash)) return { ok: false };
+      if (secretHash !== null && !sameDigest(device.secret_hash, secretHash)) return { ok: false, secretHash: device.secret_hash };
       if (device.vault !== null && device.vault !== vault) return { ok: false };
       if (socket && !this.#noteRoom(id, vault, nowMs)) return { ok: false };
       // Rows are billed: a plugin that asks for fifty attachments is seen once.

@@ -1,10 +1,12 @@
 /**
  * What an isolate remembers of device credentials that were refused, so that knocking costs the config object little.
  * A refusal stays right for ever: ids and secrets are random, a revocation is final and what a device covers never changes. So the same credential is
- * not asked about again. And while ever new ones come, which only somebody who guesses has, an id is looked for among all that exist first.
+ * not asked about again; of an id that exists the digest of its secret is kept with the first wrong one, by which every other wrong one is known. And while
+ * ever new ones come, which only somebody who guesses has, an id is looked for among all that exist first.
  */
 
 import { LIMITS } from "../limits.ts";
+import { sameDigest } from "./digest.ts";
 import { RateWindow } from "./rate-window.ts";
 
 const MAX_REMEMBERED = 1_000;
@@ -19,6 +21,8 @@ export interface RefusalsHost {
 export class Refusals {
   readonly #host: RefusalsHost;
   readonly #keys = new Set<string>();
+  /** Digests of the secrets of devices that wrong ones were presented for. Like the ids they never change. */
+  readonly #secretHashes = new Map<string, string>();
   readonly #recent = new RateWindow(LIMITS.blindAdmissionsPerMinute, WINDOW_MS, 1);
   #guessedUntilMs = 0;
   #ids: ReadonlySet<string> = new Set();
@@ -34,11 +38,20 @@ export class Refusals {
     return this.#keys.has(key);
   }
 
+  /** Keeps which secret is the right one for a device. Forgotten, it is asked for once more. */
+  learn(id: string, secretHash: string): void {
+    forgetOldest(this.#secretHashes);
+    this.#secretHashes.set(id, secretHash);
+  }
+
+  /** Whether a secret is known to be wrong. @param secretHash of the one presented; null for a ticket, which has none */
+  isWrong(id: string, secretHash: string | null): boolean {
+    const right = this.#secretHashes.get(id);
+    return right !== undefined && secretHash !== null && !sameDigest(right, secretHash);
+  }
+
   add(key: string): void {
-    if (this.#keys.size >= MAX_REMEMBERED) {
-      const oldest = this.#keys.values().next().value;
-      if (oldest !== undefined) this.#keys.delete(oldest);
-    }
+    forgetOldest(this.#keys);
     this.#keys.add(key);
     const nowMs = this.#host.nowMs();
     if (!this.#recent.take("refused", nowMs).ok) this.#guessedUntilMs = nowMs + WINDOW_MS;
@@ -61,4 +74,9 @@ export class Refusals {
     this.#ids = await readIds();
     return this.#ids;
   }
+}
+
+function forgetOldest(remembered: Set<string> | Map<string, string>): void {
+  const oldest = remembered.size < MAX_REMEMBERED ? undefined : remembered.keys().next().value;
+  if (oldest !== undefined) remembered.delete(oldest);
 }

@@ -30,8 +30,6 @@ const DDL: readonly string[] = [
   // Codes given out and not redeemed yet, as digests.
   `CREATE TABLE access_pairings (
      code_hash TEXT PRIMARY KEY, name TEXT NOT NULL, vault TEXT, mode TEXT NOT NULL, expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
-  // Wrong codes of the last minute, a row each.
-  `CREATE TABLE access_pairing_misses (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT`,
   `INSERT INTO access_meta (lock, schema_version) VALUES (1, ${ACCESS_SCHEMA_VERSION})`,
 ];
 

@@ -82,6 +82,33 @@ test("[AC7] a read begun before a change made here is not kept", async () => {
   expect((await cache.get(read)).tokenHash).toBe("new");
 });
 
+test("[AC16] a copy older than a rotation heard of is not used any more, nor a read that was under way", async () => {
+  stored = claimedBy("old", 1);
+  const cache = isolate();
+  const seen = await cache.get(read);
+  cache.heardOf(1);
+  expect([await cache.recheck(seen, read), (await cache.get(read)).tokenHash, reads]).toEqual([null, "old", 1]);
+  stored = claimedBy("new", 2);
+  cache.heardOf(2);
+  cache.heardOf(1);
+  expect((await cache.recheck(seen, read))?.tokenHash).toBe("new");
+  expect([(await cache.get(read)).tokenHash, reads]).toEqual(["new", 2]);
+
+  const other = isolate();
+  let answer: (config: OwnerConfig) => void = () => undefined;
+  let first = true;
+  const slowAtFirst = (): Promise<OwnerConfig> => {
+    if (!first) return read();
+    first = false;
+    return new Promise((resolve) => (answer = resolve));
+  };
+  const waiting = [other.get(slowAtFirst), other.get(read), other.get(read)];
+  other.heardOf(2);
+  answer(claimedBy("old", 1));
+  expect((await Promise.all(waiting)).map(({ tokenHash }) => tokenHash)).toEqual(["new", "new", "new"]);
+  expect(reads, "one for the three").toBe(3);
+});
+
 test("[AC7] a read that fails, or never ends, stops nobody for long", async () => {
   stored = claimedBy("x");
   const cache = isolate();

@@ -134,12 +134,12 @@ test("[AC21] a device is admitted with its secret, or by a ticket, to the vaults
   const one = await device({ vault: "v", mode: "ro" });
   const admit = (id: string, secretHash: unknown, vault: unknown): Promise<unknown> => post("/__yaos/devices/admit", { id, secretHash, vault }).then((answer) => answer.body);
   const refused = { ok: false, claimed: false };
-  expect(await admit(everywhere.id, everywhere.secretHash, "any")).toEqual({ ok: true, mode: "rw", epoch: 0 });
-  expect(await admit(one.id, one.secretHash, "v")).toEqual({ ok: true, mode: "ro", epoch: 0 });
-  expect(await admit(one.id, null, "v")).toEqual({ ok: true, mode: "ro", epoch: 0 });
+  expect(await admit(everywhere.id, everywhere.secretHash, "any")).toEqual({ ok: true, mode: "rw", epoch: 0, ownerEpoch: 0 });
+  expect(await admit(one.id, one.secretHash, "v")).toEqual({ ok: true, mode: "ro", epoch: 0, ownerEpoch: 0 });
+  expect(await admit(one.id, null, "v")).toEqual({ ok: true, mode: "ro", epoch: 0, ownerEpoch: 0 });
   expect(await admit(one.id, one.secretHash, "w")).toEqual(refused);
   expect(await admit(one.id, null, "w")).toEqual(refused);
-  expect(await admit(one.id, everywhere.secretHash, "v")).toEqual(refused);
+  expect(await admit(one.id, everywhere.secretHash, "v"), "the right digest, for the Worker to know other wrong ones by").toEqual({ ...refused, secretHash: one.secretHash });
   expect(await admit("AAAAAAAAAAAA", null, "v")).toEqual(refused);
   for (const [id, secretHash, vault] of [["x", null, "v"], [one.id, "x", "v"], [one.id, undefined, "v"], [one.id, null, ""], [one.id, null, 5]]) {
     expect((await post("/__yaos/devices/admit", { id, secretHash, vault })).status).toBe(400);
@@ -278,11 +278,11 @@ test("[AC21] one device fills no list without end", async () => {
 test("[AC25] a pairing code makes one device, once, within ten minutes", async () => {
   const { body } = await post("/__yaos/pairings", { name: "phone", vault: "v", mode: "ro" });
   const code = String(body["code"]);
-  expect(code).toMatch(/^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$/);
+  expect(code).toMatch(/^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){2}$/);
   expect(body["expiresAt"]).toBe(now + LIMITS.pairingLifeMs);
   expect(JSON.stringify(sql.exec("SELECT * FROM access_pairings"))).not.toContain(code);
   core = reopen();
-  const redeemed = await post("/__yaos/pairings/redeem", { code: ` ${code.toLowerCase().replace("-", "")} ` });
+  const redeemed = await post("/__yaos/pairings/redeem", { code: ` ${code.toLowerCase().replaceAll("-", "")} ` });
   expect(redeemed.body).toMatchObject({ device: { name: "phone", vault: "v", mode: "ro" } });
   const [, id, secret] = String(redeemed.body["credential"]).split(".");
   expect((await post("/__yaos/devices/admit", { id, secretHash: await sha256Hex(secret!), vault: "v" })).body).toMatchObject({ ok: true, mode: "ro" });
@@ -293,20 +293,24 @@ test("[AC25] a pairing code makes one device, once, within ten minutes", async (
   expect(await post("/__yaos/pairings/redeem", { code: late })).toEqual({ status: 403, body: { error: "invalid code" } });
 });
 
-test("[AC26] after five wrong codes in a minute none is looked at, a right one neither, restarts or not", async () => {
+test("[AC26] a right code is taken after any number of wrong ones", async () => {
   const code = String((await post("/__yaos/pairings", { name: "phone" })).body["code"]);
-  for (let i = 0; i < LIMITS.maxWrongPairingsPerMinute; i++) {
-    now += 1_000;
-    core = reopen();
-    expect((await post("/__yaos/pairings/redeem", { code: "ZZZZ-ZZZZ" })).status).toBe(403);
-  }
-  const locked = await post("/__yaos/pairings/redeem", { code });
-  expect([locked.status, locked.body["error"], locked.body["retryAfterMs"]]).toEqual([429, "too many wrong codes", 56_000]);
-  now += 55_999;
-  expect((await post("/__yaos/pairings/redeem", { code })).status).toBe(429);
-  now += 1;
+  const before = sql.rowsWritten;
+  for (let i = 0; i < 100; i++) expect((await post("/__yaos/pairings/redeem", { code: "ZZZZ-ZZZZ-ZZZZ" })).status).toBe(403);
+  expect(sql.rowsWritten).toBe(before);
   expect((await post("/__yaos/pairings/redeem", { code })).status).toBe(200);
-  for (const malformed of ["", "ZZZZ", "ZZZZ-ZZZU", 5, null]) expect((await post("/__yaos/pairings/redeem", { code: malformed })).body).toEqual({ error: "invalid code" });
+  for (const malformed of ["", "ZZZZ-ZZZZ", "ZZZZ-ZZZZ-ZZZU", 5, null]) expect((await post("/__yaos/pairings/redeem", { code: malformed })).body).toEqual({ error: "invalid code" });
+});
+
+test("[AC25] a code is not used up while there are too many devices", async () => {
+  const code = String((await post("/__yaos/pairings", { name: "phone" })).body["code"]);
+  const { id } = await device();
+  const insert = "INSERT INTO access_devices (id, secret_hash, name, mode, epoch, created_ms) VALUES (?, ?, 'x', 'rw', 0, 0)";
+  for (let i = 0; i < LIMITS.maxDevices - 1; i++) sql.exec(insert, `live-${i}`, HASH);
+  expect(await post("/__yaos/pairings/redeem", { code })).toEqual({ status: 409, body: { error: "too many devices" } });
+  expect((await post("/__yaos/pairings/redeem", { code: "ZZZZ-ZZZZ-ZZZZ" })).status, "a wrong one is told nothing").toBe(403);
+  await post("/__yaos/devices/revoke", { id });
+  expect((await post("/__yaos/pairings/redeem", { code })).status).toBe(200);
 });
 
 test("[AC25] only so many codes wait", async () => {

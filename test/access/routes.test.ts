@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { sha256Hex } from "../../src/access/digest.ts";
 import { verifyTicket } from "../../src/access/ticket.ts";
 import { LIMITS } from "../../src/limits.ts";
-import { OWNER, quiet, standStill, TestInstall, type TestIsolate } from "../kit/test-install.ts";
+import { type Answer, OWNER, quiet, standStill, TestInstall, type TestIsolate } from "../kit/test-install.ts";
 
 let install: TestInstall;
 let isolate: TestIsolate;
@@ -303,28 +303,57 @@ test("[AC20] env mode has devices too", async () => {
 test("[AC25] a code of the owner's becomes a credential for whoever types it", async () => {
   await claimed();
   const { body } = await isolate.call("POST", "/api/pairings", { token: OWNER, body: { name: "phone", vault: "v" } });
-  expect(body).toEqual({ code: expect.stringMatching(/^.{4}-.{4}$/) as unknown, expiresAt: Date.now() + LIMITS.pairingLifeMs });
+  expect(body).toEqual({ code: expect.stringMatching(/^.{4}-.{4}-.{4}$/) as unknown, expiresAt: Date.now() + LIMITS.pairingLifeMs });
   const paired = await isolate.call("POST", "/api/pair", { body: { code: body["code"] } });
   expect(paired).toMatchObject({ status: 200, body: { device: { name: "phone", vault: "v", mode: "rw" } } });
   expect((await isolate.call("GET", "/vault/v/debug/recent", { token: String(paired.body["credential"]) })).status).toBe(200);
   expect(await isolate.call("POST", "/api/pair", { body: { code: body["code"] } })).toMatchObject({ status: 403, body: { error: "invalid code" } });
 });
 
-test("[AC26] wrong codes are counted over the install; malformed ones cost nothing", async () => {
+test("[AC26] wrong codes are put off by address, and a right one is taken all the same; malformed ones cost nothing", async () => {
   await claimed();
-  await isolate.call("POST", "/api/pairings", { token: OWNER, body: { name: "phone" } });
+  const { code } = (await isolate.call("POST", "/api/pairings", { token: OWNER, body: { name: "phone" } })).body;
   install.takeConfigCalls();
   for (const body of ["null", {}, { code: 5 }, { code: "short" }, { code: "x".repeat(1_000) }]) expect((await isolate.call("POST", "/api/pair", { body })).status).toBe(400);
   expect(install.takeConfigCalls()).toEqual([]);
-  for (let i = 0; i < 5; i++) expect((await install.isolate().call("POST", "/api/pair", { body: { code: "ZZZZ-ZZZZ" } })).status).toBe(403);
-  const locked = await isolate.call("POST", "/api/pair", { body: { code: "ZZZZ-ZZZZ" } });
-  expect([locked.status, locked.body, locked.headers.get("Retry-After")]).toEqual([429, { error: "too many wrong codes" }, "60"]);
+  const proxied = install.isolate({ YAOS_TRUSTED_IP_HEADER: "X-Test-Address" });
+  const pair = (from: string, typed: unknown): Promise<Answer> => proxied.call("POST", "/api/pair", { body: { code: typed }, headers: { "X-Test-Address": from } });
+  for (let i = 0; i < LIMITS.authFailuresPerMinute; i++) expect((await pair("198.51.100.26", "ZZZZ-ZZZZ-ZZZZ")).status).toBe(403);
+  const late = await pair("198.51.100.26", "ZZZZ-ZZZZ-ZZZZ");
+  expect([late.status, late.body, late.headers.get("Retry-After")]).toEqual([429, { error: "too many wrong credentials" }, "65"]);
+  expect((await pair("198.51.100.27", "ZZZZ-ZZZZ-ZZZZ")).status, "another address").toBe(403);
+  expect((await pair("198.51.100.26", code)).status).toBe(200);
+});
+
+test("[AC16] a device's ticket is signed with the key of now, in an isolate that has not heard of the rotation", async () => {
+  await claimed();
+  const { id, credential } = await makeDevice();
+  const other = install.isolate();
+  await other.call("POST", "/vault/v/auth/ticket", { token: OWNER });
+  const next = "the-next-token-of-thirty-two-characters";
+  await isolate.call("POST", "/api/rotate", { token: OWNER, body: { token: next } });
   install.takeConfigCalls();
-  pass(30_000);
-  const again = await isolate.call("POST", "/api/pair", { body: { code: "ZZZZ-ZZZZ" } });
-  expect([again.status, again.headers.get("Retry-After"), install.takeConfigCalls()]).toEqual([429, "30", []]);
-  pass(30_000);
-  expect((await isolate.call("POST", "/api/pair", { body: { code: "ZZZZ-ZZZZ" } })).status).toBe(403);
+  for (let i = 0; i < 2; i++) {
+    const { body } = await other.call("POST", "/vault/v/auth/ticket", { token: credential });
+    expect(await verifyTicket(String(body["ticket"]), await sha256Hex(next), "v", Date.now())).toEqual({ device: id });
+  }
+  const admit = "POST /__yaos/devices/admit";
+  expect(install.takeConfigCalls(), "read again once").toEqual([admit, "GET /__yaos/config", admit]);
+});
+
+test("[AC18] wrong secrets for a device that exists cost one request, and do not refuse the right one", async () => {
+  await claimed();
+  const { id, credential } = await makeDevice();
+  for (let i = 0; i < 100; i++) expect((await isolate.call("GET", "/vault/v/debug/recent", { token: `yd1.${id}.${String(i).padStart(43, "x")}` })).status).toBe(401);
+  expect(install.takeConfigCalls()).toEqual(["POST /__yaos/devices/admit"]);
+  expect((await isolate.call("GET", "/vault/v/debug/recent", { token: credential })).status).toBe(200);
+});
+
+test("[AC3] [AC8] a token is printable ASCII without spaces", async () => {
+  const wrong = ["a".repeat(40) + "\u00e9", "a".repeat(20) + " " + "a".repeat(20), "a".repeat(20) + "\n" + "a".repeat(20), "\u0000" + "a".repeat(40), "\u65e5".repeat(40), "a".repeat(40) + "\u007f"];
+  for (const token of wrong) expect(await isolate.call("POST", "/claim", { body: { token } }), JSON.stringify(token)).toMatchObject({ status: 400, body: { error: "invalid token" } });
+  await claimed();
+  for (const token of wrong) expect(await isolate.call("POST", "/api/rotate", { token: OWNER, body: { token } })).toMatchObject({ status: 400, body: { error: "invalid token" } });
 });
 
 test("[AC30] erasing is dark without its variable, wants the id twice, and is the owner's", async () => {

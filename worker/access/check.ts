@@ -74,16 +74,21 @@ export async function checkOwnerNow(env: Env, request: Request, presented: strin
 
 /** Asks the config object whether a device may come to this vault, which notes a socket before there is one. */
 async function admitDevice(env: Env, request: Request, id: string, secretHash: string | null, vault: string, use: Use): Promise<Access> {
-  const { refusals } = memoryOf(env);
+  const { cache, refusals } = memoryOf(env);
   const key = `${id} ${secretHash ?? "ticket"} ${vault}`;
-  if (refusals.has(key)) return UNAUTHORIZED;
+  if (refusals.has(key) || refusals.isWrong(id, secretHash)) return UNAUTHORIZED;
   const worthAsking = refusals.worthAsking(id, deviceIdReader(env, request));
   noteOf(request).keep(worthAsking.catch(() => undefined));
   if (!(await worthAsking)) return UNAUTHORIZED;
   const { status, body } = await callConfig(env, "POST", "/__yaos/devices/admit", { id, secretHash, vault, socket: use === "socket" });
   if (status !== 200) throw new Error(`Cannot admit a device: status ${status}`);
-  const { ok, mode, epoch, claimed } = body as { ok?: unknown; mode?: unknown; epoch?: unknown; claimed?: unknown };
-  if (ok === true && (mode === "rw" || mode === "ro") && typeof epoch === "number") return { ok: true, holder: { by: id, mode, epoch } };
+  const { ok, mode, epoch, ownerEpoch, claimed, secretHash: right } = body as Partial<Record<"ok" | "mode" | "epoch" | "ownerEpoch" | "claimed" | "secretHash", unknown>>;
+  if (ok === true && (mode === "rw" || mode === "ro") && typeof epoch === "number") {
+    // A ticket made for the device must be signed with the owner's key of now.
+    if (typeof ownerEpoch === "number") cache.heardOf(ownerEpoch);
+    return { ok: true, holder: { by: id, mode, epoch } };
+  }
+  if (typeof right === "string") refusals.learn(id, right);
   if (claimed === false && envToken(env) === null) return UNCLAIMED;
   refusals.add(key);
   noteOf(request).auth = "refused";

@@ -30,6 +30,8 @@ const TOKEN = v.pipe(
   v.trim(),
   v.minLength(MIN_TOKEN_CHARS),
   v.maxLength(MAX_TOKEN_CHARS),
+  // Others cannot stand in a header, and are lost on the way through a form.
+  v.regex(/^[\x21-\x7e]+$/),
   v.check((token) => readDeviceCredential(token) === null),
 );
 

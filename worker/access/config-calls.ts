@@ -13,12 +13,7 @@ const CONFIG_NAME = "global-config";
 export type ConfigAnswer = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
 
 /** What an isolate remembers of an install. */
-type Memory = {
-  readonly cache: ConfigCache;
-  readonly refusals: Refusals;
-  /** Until when the install takes no pairing code; milliseconds since the epoch. */
-  pairingLockedUntilMs: number;
-};
+type Memory = { readonly cache: ConfigCache; readonly refusals: Refusals };
 
 const memories = new WeakMap<DurableObjectNamespace, Memory>();
 
@@ -28,7 +23,7 @@ export function memoryOf(env: Env): Memory {
   if (memory === undefined) {
     const nowMs = (): number => Date.now();
     const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-    memory = { cache: new ConfigCache(nowMs), refusals: new Refusals({ nowMs, wait }), pairingLockedUntilMs: 0 };
+    memory = { cache: new ConfigCache(nowMs), refusals: new Refusals({ nowMs, wait }) };
     memories.set(env.YAOS_CONFIG, memory);
   }
   return memory;

@@ -9,7 +9,7 @@ import { errorAnswer, jsonAnswer } from "../answers.ts";
 import type { Env } from "../env.ts";
 import { readJsonBody } from "../json-body.ts";
 import { noteAuthFailure, tooManyAnswer } from "../limits/gate.ts";
-import { callConfig, memoryOf } from "./config-calls.ts";
+import { callConfig } from "./config-calls.ts";
 import { type Call, guardOwner } from "./guard.ts";
 import type { Owner } from "./owner.ts";
 import { tellRooms } from "./tell-rooms.ts";
@@ -57,23 +57,10 @@ async function redeem(call: Call): Promise<Response> {
   if (!body.ok) return errorAnswer(body.status, body.error);
   const code = readPairingCode(body.value["code"]);
   if (code === null) return errorAnswer(400, "invalid code");
-  const memory = memoryOf(call.env);
-  const lockedMs = memory.pairingLockedUntilMs - Date.now();
-  if (lockedMs > 0) return locked(lockedMs);
-  const answer = await callConfig(call.env, "POST", "/__yaos/pairings/redeem", { code });
-  if (answer.status === 403) {
-    const tooMany = await noteAuthFailure(call.env, call.req.raw);
-    if (tooMany !== null) return tooManyAnswer(tooMany);
-  }
-  const { retryAfterMs } = answer.body as { retryAfterMs?: number };
-  if (answer.status !== 429 || retryAfterMs === undefined) return jsonAnswer(answer.body, answer.status);
-  memory.pairingLockedUntilMs = Date.now() + retryAfterMs;
-  return locked(retryAfterMs);
-}
-
-/** No code is looked at for now, so none is sent to be looked at. */
-function locked(ms: number): Response {
-  return jsonAnswer({ error: "too many wrong codes" }, 429, { "Retry-After": String(Math.ceil(ms / 1_000)) });
+  const { status, body: answer } = await callConfig(call.env, "POST", "/__yaos/pairings/redeem", { code });
+  // Only once it is known to be wrong: whoever has a right one gets in, whatever was tried before it.
+  const tooMany = status === 403 ? await noteAuthFailure(call.env, call.req.raw) : null;
+  return tooMany === null ? jsonAnswer(answer, status) : tooManyAnswer(tooMany);
 }
 
 /** The digest the config object compares once more in its own turn; null in env mode, where it has none. */
