@@ -1,12 +1,13 @@
 /** The core's log events as one JSON line each. */
 import type { Log } from "../src/ports.ts";
+import { vaultTag } from "./vault-tag.ts";
 
-/** @param room the room id; only its first characters are logged */
+/** @param room the room id; only its tag is logged */
 export function consoleLog(room: string): Log {
-  const shortRoom = room.slice(0, 8);
+  const tag = vaultTag(room);
   return {
     event(level, name, fields) {
-      const line = JSON.stringify({ event: name, room: shortRoom, ...fields });
+      const line = JSON.stringify({ event: name, room: tag, ...fields });
       if (level === "error") console.error(line);
       else if (level === "warn") console.warn(line);
       else console.log(line);

@@ -19,8 +19,12 @@ const SYNC_DOOR = /^\/sync\/(.*)$/s;
 /** Any party: partyserver routes by its name, we have one kind of room. */
 const PARTIES_DOOR = /^\/parties\/[^/]+\/(.*)$/s;
 
+/** The one path of a vault named "sync" that looks like the door of another. */
+const UNERASE_SYNC = "/vault/sync/unerase";
+
 /** The door a raw URL path leads to, with the raw id behind it, or null. */
-export function findDoor(pathname: string): { readonly door: Door; readonly rawId: string } | null {
+export function findDoor(method: string, pathname: string): { readonly door: Door; readonly rawId: string } | null {
+  if (method === "POST" && pathname === UNERASE_SYNC) return null;
   const vault = VAULT_DOOR.exec(pathname);
   if (vault !== null) return { door: "vault", rawId: vault[1] ?? "" };
   const sync = SYNC_DOOR.exec(pathname);

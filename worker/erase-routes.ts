@@ -5,6 +5,7 @@
 
 import type { Hono } from "hono";
 import { LIMITS } from "../src/limits.ts";
+import { callConfig } from "./access/config-calls.ts";
 import { type Call, guardOwner, pathVault } from "./access/guard.ts";
 import { errorAnswer, withCors } from "./answers.ts";
 import { blobError } from "./attachments/blob-answer.ts";
@@ -33,6 +34,8 @@ async function act(call: Call, what: "erase" | "unerase"): Promise<Response> {
   const answer = await room.fetch(`https://internal/__yaos/${what}${lacksBucket(call.env) ? "?auto=1" : ""}`, { method: "POST", body: "{}" });
   // After the room: from then on no device brings attachments back. When R2 fails, the owner does it again.
   if (what === "erase" && answer.ok && !(await emptied(eraseBlobs(call.env, vault.roomId)))) return withCors(blobError("storage"));
+  // Last, so that an erase that failed half-way is still one of a vault that everybody knows.
+  if (what === "erase" && answer.ok) await callConfig(call.env, "POST", "/__yaos/rooms/forget", { vaultId: vault.roomId });
   return withCors(answer);
 }
 

@@ -1,11 +1,13 @@
-/** What is learned of a request on its way and ends in its log line. Never a token, never a whole vault id. */
+/** What is learned of a request on its way and ends in its log line. Never a token, never a vault id. */
+
+import { vaultTag } from "./vault-tag.ts";
 
 export interface RequestNote {
   /** Route bucket: the pattern, not the path. */
   route: string;
   /** Whose credential it was, or `none`. */
   auth: "none" | "owner" | "device" | "refused";
-  /** The first characters of the vault id. */
+  /** The vault id; its tag is logged. */
   vault: string | null;
   /** Keeps a promise alive that other requests may wait for, when this one's client leaves. */
   keep: (promise: Promise<unknown>) => void;
@@ -27,6 +29,6 @@ export function noteOf(request: Request): RequestNote {
 export function logRequest(request: Request, status: number, ms: number, random: () => number = Math.random): void {
   if (status === 404 && random() >= 0.01) return;
   const note = noteOf(request);
-  const vault = note.vault === null ? {} : { vault: note.vault.slice(0, 8) };
+  const vault = note.vault === null ? {} : { vault: vaultTag(note.vault) };
   console.log(JSON.stringify({ event: "request.answered", route: note.route, method: request.method, status, ms, auth: note.auth, ...vault }));
 }

@@ -43,7 +43,7 @@ async function route(request: Request, env: Env): Promise<Response> {
   if (!target.ok) return target.answer;
   const { url } = target;
   if (request.method === "OPTIONS") return preflight(url.pathname);
-  const found = findDoor(url.pathname);
+  const found = findDoor(request.method, url.pathname);
   if (found !== null) {
     noteOf(request).route = `door ${found.door}`;
     return enterDoor(request, env, found.door, found.rawId, url.searchParams);

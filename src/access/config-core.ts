@@ -176,6 +176,14 @@ export class ConfigCore {
     return { status: 200, body: { ok: true, ownerEpoch: this.#owner.read().ownerEpoch } };
   }
 
+  /** After an erase: no list names the vault any more. */
+  forgetRoom(body: Body): ConfigAnswer {
+    const vaultId = body["vaultId"];
+    if (typeof vaultId !== "string" || vaultId === "") return refuse(400, "missing vaultId");
+    if (this.#hasTables()) this.#rooms.forget(vaultId);
+    return OK;
+  }
+
   #rotation(): ConfigAnswer {
     const { ownerEpoch } = this.#owner.read();
     return { status: 200, body: { ok: true, ownerEpoch, rooms: this.#hasTables() ? this.#rooms.untold(ownerEpoch) : [] } };
@@ -231,4 +239,5 @@ const POSTS: ReadonlyMap<string, Post> = new Map<string, Post>([
   ["POST /__yaos/pairings", (core, body) => core.createPairing(body)],
   ["POST /__yaos/pairings/redeem", (core, body) => core.redeemPairing(body)],
   ["POST /__yaos/rooms", (core, body) => core.addRoom(body)],
+  ["POST /__yaos/rooms/forget", (core, body) => core.forgetRoom(body)],
 ]);

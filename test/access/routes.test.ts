@@ -372,17 +372,41 @@ test("[AC30] erasing is dark without its variable, wants the id twice, and is th
   expect(install.roomCalls.map(({ vault, path }) => `${vault} ${path}`)).toEqual(["a/b /__yaos/erase", "a/b /__yaos/unerase"]);
 });
 
-test("[AC29] one log line per request, without tokens and without whole vault ids; of 404s one in a hundred", async () => {
+test("[AC30] a vault named sync, or unerase, can be erased and unerased", async () => {
+  await claimed();
+  const lit = install.isolate({ YAOS_ENABLE_ADMIN_ROUTES: "1" });
+  for (const vaultId of ["sync", "unerase"]) {
+    expect(await lit.call("DELETE", `/vault/${vaultId}`, { token: OWNER, body: { vaultId } }), vaultId).toMatchObject({ status: 200 });
+    expect(await lit.call("POST", `/vault/${vaultId}/unerase`, { token: OWNER, body: { vaultId } }), vaultId).toMatchObject({ status: 200 });
+  }
+  expect(install.roomCalls.map(({ vault, path }) => `${vault} ${path}`)).toEqual(["sync /__yaos/erase", "sync /__yaos/unerase", "unerase /__yaos/erase", "unerase /__yaos/unerase"]);
+  expect(await lit.call("GET", "/vault/sync/unerase", { token: OWNER }), "a door still").toMatchObject({ status: 404, body: { text: "Not implemented" } });
+});
+
+test("[AC30] the config object forgets an erased vault", async () => {
+  await claimed();
+  const { id } = await makeDevice();
+  for (const vault of ["gone", "stays"]) await install.core.answer("POST", "/__yaos/devices/admit", { id, secretHash: null, vault, socket: true });
+  const lit = install.isolate({ YAOS_ENABLE_ADMIN_ROUTES: "1" });
+  expect((await lit.call("POST", "/vault/stays/unerase", { token: OWNER, body: { vaultId: "stays" } })).status).toBe(200);
+  expect((await lit.call("DELETE", "/vault/gone", { token: OWNER, body: { vaultId: "gone" } })).status).toBe(200);
+  expect((await install.core.answer("GET", "/__yaos/rooms", null)).body).toEqual({ rooms: ["stays"] });
+  expect((await install.core.answer("POST", "/__yaos/devices/revoke", { id })).body).toMatchObject({ rooms: [{ vault: "stays" }] });
+  expect((await install.core.answer("POST", "/__yaos/rooms/forget", {})).status).toBe(400);
+});
+
+test("[AC29] one log line per request, without tokens and without vault ids; of 404s one in a hundred", async () => {
   await claimed();
   const lines: string[] = [];
   vi.spyOn(console, "log").mockImplementation((line: string) => void lines.push(line));
   const random = vi.spyOn(Math, "random").mockReturnValue(0.5);
-  await isolate.call("POST", `/vault/${"my-private-vault"}/auth/ticket?token=${OWNER}`, { token: OWNER });
-  await isolate.call("GET", "/vault/my-private-vault/debug/recent", { token: "wrong" });
+  await isolate.call("POST", `/vault/diary/auth/ticket?token=${OWNER}`, { token: OWNER });
+  await isolate.call("GET", "/vault/diary/debug/recent", { token: "wrong" });
   await isolate.call("GET", "/junk");
+  const vault = (await sha256Hex("diary")).slice(0, 8);
   expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
-    { event: "request.answered", route: "/vault/:id/auth/ticket", method: "POST", status: 200, ms: 0, auth: "owner", vault: "my-priva" },
-    { event: "request.answered", route: "/vault/:id/debug/recent", method: "GET", status: 401, ms: 0, auth: "refused", vault: "my-priva" },
+    { event: "request.answered", route: "/vault/:id/auth/ticket", method: "POST", status: 200, ms: 0, auth: "owner", vault },
+    { event: "request.answered", route: "/vault/:id/debug/recent", method: "GET", status: 401, ms: 0, auth: "refused", vault },
   ]);
   random.mockReturnValue(0.001);
   await isolate.call("GET", "/junk");

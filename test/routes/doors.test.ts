@@ -13,13 +13,13 @@ test.each([
   ["/parties/any%20one/r", "parties", "r"],
   ["/parties/main/", "parties", ""],
 ])("[DR2] %s is a door", (path, door, rawId) => {
-  expect(findDoor(path)).toEqual({ door, rawId });
+  expect(findDoor("GET", path)).toEqual({ door, rawId });
 });
 
 test.each(["/", "/sync", "/vault/sync", "/vault/sync/", "/vault/sync/a/", "/vault/sync/a/b", "/parties/main", "/parties//r", "/Sync/a", "/x/sync/a"])(
   "[DR2] %s is none",
   (path) => {
-    expect(findDoor(path)).toBeNull();
+    expect(findDoor("GET", path)).toBeNull();
   },
 );
 
