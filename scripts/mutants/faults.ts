@@ -43,6 +43,13 @@ const TAKE_BODY = "test/attachments/take-body.test.ts";
 const READ_PLAN = "test/attachments/read-plan.test.ts";
 
 export const FAULTS: readonly Fault[] = [
+  {
+    name: "deletions out of order passed on as they came",
+    file: "src/update/news.ts",
+    find: `if (clock < this.#deleteEnd) this.whole = false;`,
+    replace: ``,
+    tests: ["test/update/unordered-deletes.test.ts"],
+  },
   // Receipts: the promise of the whole server.
   {
     name: "receipt before the commit",

@@ -41,7 +41,7 @@ export class News {
   readonly held: readonly ClientRange[];
   /** The update's delete set, all of it, canonical. */
   readonly deletes: DeleteSet;
-  /** No struct was known, cut, skipped or held: the update's own bytes say exactly what `readyUpdate` and `deletes` say. */
+  /** No struct was known, cut, skipped or held, and deletions stand in order: the update's own bytes say exactly what `readyUpdate` and `deletes` say. */
   readonly wholeIsReady: boolean;
   /** Structs that were partly known. More than a few point to a client id used twice (update laws, T2). */
   readonly overlaps: number;
@@ -123,6 +123,9 @@ class Collector implements UpdateVisitor {
   /** Skips since the last held struct: they count only once another follows. */
   #openSkips = 0;
 
+  /** End of the last range of the current client's deletions. */
+  #deleteEnd = 0;
+
   readonly #bytes: Uint8Array;
   readonly #look: ReadyLook | null;
 
@@ -158,9 +161,13 @@ class Collector implements UpdateVisitor {
   deleteClient(client: number, rangeCount: number): void {
     this.deletes ??= new DeleteSetBuilder();
     this.deletes.expect(client, rangeCount);
+    this.#deleteEnd = 0;
   }
 
   deleteRange(client: number, clock: number, length: number): void {
+    // Out of order, a stock document that cannot place the ranges yet writes them down wrong: it deletes other clocks later, or throws on every update (tried, yjs 13.6.33).
+    if (clock < this.#deleteEnd) this.whole = false;
+    this.#deleteEnd = clock + length;
     this.deletes!.add(client, clock, length);
   }
 
