@@ -1,10 +1,11 @@
 /** Attachments over real sockets: uploads that end in the middle, servers that die under them, and what many at once cost. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
 import { type HostProcess, killStartedHosts, startHost } from "../kit/host-process.ts";
@@ -129,6 +130,28 @@ it("[AT12] a download under way breaks off when its vault is erased, for readers
     expect(got).toBeLessThan(bytes.byteLength);
   }
   expect(`${host.stdout()}${host.stderr()}`).not.toMatch(/uncaught exception/i);
+});
+
+it("[AT10] a download of what was damaged on disk breaks off in the middle, and is no uncaught exception", async () => {
+  const bytes = content(9 * MIB, 6);
+  expect((await put("damaged", bytes)).status).toBe(204);
+  await host.stop();
+  let harmed = 0;
+  for (const name of readdirSync(dataDir, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".sqlite"))) {
+    const database = new DatabaseSync(join(dataDir, name));
+    const isIt = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'room_blob'").get() !== undefined;
+    if (isIt) harmed += Number(database.prepare("UPDATE room_blob_part SET sum = 1 WHERE row = (SELECT id * 64 + 5 FROM room_blob WHERE hash = ?)").run(hashOf(bytes)).changes);
+    database.close();
+  }
+  expect(harmed).toBe(1);
+  host = await startHost({ dataDir, env: ENV });
+  const answer = await get("damaged", hashOf(bytes));
+  expect(answer.status).toBe(200);
+  await expect(answer.arrayBuffer()).rejects.toThrow();
+  expect(await present("damaged", hashOf(bytes))).toEqual([]);
+  expect(`${host.stdout()}${host.stderr()}`).not.toMatch(/uncaught exception/i);
+  expect((await put("damaged", bytes)).status).toBe(204);
+  expect(await present("damaged", hashOf(bytes))).toEqual([hashOf(bytes)]);
 });
 
 it("six uploads and twelve downloads of the largest size at once are streamed, not held", async () => {

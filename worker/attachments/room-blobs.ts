@@ -239,7 +239,9 @@ export class RoomBlobs {
 
 /** Ends an answer before its length, so that the reader's connection breaks rather than end as if it were whole. */
 async function breakOff(writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
-  await writer.abort(new Error("attachment broken off")).catch(() => undefined);
+  // Marked as the platform marks a lost connection: anything else it logs as an uncaught exception.
+  const error = Object.assign(new Error("attachment broken off"), { retryable: true });
+  await writer.abort(error).catch(() => undefined);
 }
 
 /** The room has as many uploads under way as it takes. */
