@@ -211,6 +211,9 @@ test("[AC23] [RV1] revoking a device ends its sockets and its tickets, and nobod
   const other = isolate();
   const answer = await call(other, `/api/devices/${id}`, { method: "DELETE", headers: { Authorization: `Bearer ${OWNER}` } });
   expect(await answer.json()).toEqual({ ok: true, closed: 2, notReached: [] });
+  asked = [];
+  const again = await call(other, `/api/devices/${id}`, { method: "DELETE", headers: { Authorization: `Bearer ${OWNER}` } });
+  expect([await again.json(), asked.filter((request) => request.startsWith("room"))]).toEqual([{ ok: true, closed: 0, notReached: [] }, []]);
   await byToken.until(() => byToken.closed !== null);
   await byTicket.until(() => byTicket.closed !== null);
   expect([byToken.closed?.code, byTicket.closed?.code, owner.closed]).toEqual([4403, 4403, null]);
@@ -237,6 +240,8 @@ test("[AC8] [AC10] a rotation ends the owner's sockets and tickets, and leaves d
 
   const next = "the-next-token-of-thirty-two-characters";
   expect(await post(env, "/api/rotate", { token: next })).toEqual({ ok: true, closed: 2, notReached: [] });
+  expect(await post(env, "/api/rotate/resume", {}, next)).toEqual({ ok: true, closed: 0, notReached: [] });
+  expect(asked.filter((request) => request.endsWith("/__yaos/revoke")), "told once").toEqual(["room POST /__yaos/revoke"]);
   await owner.until(() => owner.closed !== null);
   expect([owner.closed?.code, device.closed]).toEqual([4403, null]);
   expect(await hear(env, `/vault/sync/rotated?token=${OWNER}`)).toEqual(fatal(UNAUTHORIZED, "unauthorized"));
