@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
-import { BlobQuotaError, BlobReadLostError, BlobStore, BlobUploadLostError, DamagedBlobError } from "../../src/storage/blob-store.ts";
+import { BlobQuotaError, BlobReadLostError, BlobUploadLostError, DamagedBlobError } from "../../src/storage/blob-errors.ts";
+import { BlobStore } from "../../src/storage/blob-store.ts";
 import { joinParts } from "../../src/storage/parts.ts";
 import { readSchemaVersion } from "../../src/storage/schema.ts";
 import { checksum } from "../kit/checksum.ts";

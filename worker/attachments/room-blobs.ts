@@ -6,7 +6,9 @@ import { crc32 } from "node:zlib";
 import { LIMITS } from "../../src/limits.ts";
 import type { Sql } from "../../src/ports.ts";
 import { release } from "../../src/release.ts";
-import { type BlobInfo, BlobQuotaError, BlobStore, type BlobUpload, BlobUploadLostError, DamagedBlobError } from "../../src/storage/blob-store.ts";
+import { BlobQuotaError, BlobUploadLostError, DamagedBlobError } from "../../src/storage/blob-errors.ts";
+import { type BlobInfo, BlobStore } from "../../src/storage/blob-store.ts";
+import type { BlobUpload } from "../../src/storage/blob-upload.ts";
 import { readTombstone } from "../../src/storage/tombstone.ts";
 import type { Env } from "../env.ts";
 import { readJsonBody } from "../json-body.ts";
@@ -193,7 +195,7 @@ export class RoomBlobs {
       const fault = await takeBody(body, announced, hash, release);
       if (fault !== null) return blobError(fault);
       // Erased meanwhile, or found damaged: whoever hears 204 would not bring it again.
-      if (this.#isOver || readTombstone(this.#sql) !== null || this.store.find(hash) === null) return this.#gone();
+      if (this.#isLost || this.store.find(hash) === null) return this.#gone();
       return new Response(null, { status: 204 });
     }
     let upload: BlobUpload;
@@ -211,9 +213,10 @@ export class RoomBlobs {
         release(bytes);
       });
       if (fault !== null) return blobError(fault);
+      if (this.#isLost) return this.#gone();
       const device = query.get("device") ?? "";
       if (device !== "" && !(await this.#host.mayStillWrite(device))) return blobError("unauthorized");
-      if (this.#isOver || readTombstone(this.#sql) !== null) return this.#gone();
+      if (this.#isLost) return this.#gone();
       upload.publish(Date.now());
       return new Response(null, { status: 204 });
     } catch (error) {
@@ -221,6 +224,11 @@ export class RoomBlobs {
     } finally {
       upload.drop();
     }
+  }
+
+  /** Erased since the request came, and begun anew perhaps. */
+  get #isLost(): boolean {
+    return this.#isOver || readTombstone(this.#sql) !== null;
   }
 
   /** What an upload was meant for went away under it. After an unerase it may come again. */

@@ -105,10 +105,10 @@ async function answerPut(call: Call, vaultId: string, backend: Backend, device: 
   if (since instanceof Response) return since;
   // Uploads last: asked again when all of it came and nothing of it can be seen yet.
   const mayPublish = async (): Promise<Response | null> => {
-    if (device !== null && !(await mayStillWrite(call.env, device, vaultId))) return blobError("unauthorized");
     const still = await noteBucketUse(call.env, vaultId);
     if (still instanceof Response) return still;
-    return still === since ? null : blobError("storage");
+    if (still !== since) return blobError("storage");
+    return device === null || (await mayStillWrite(call.env, device, vaultId)) ? null : blobError("unauthorized");
   };
   try {
     const stored = await storeInBucket(backend.bucket, vaultId, hash, contentType, body, announced, mayPublish);
