@@ -8,4 +8,8 @@ export default {
   fetch(request, env, ctx) {
     return handleRequest(request, env, ctx);
   },
+  /** No tunnels. Without a handler the runtime logs an exception for each `CONNECT`. */
+  async connect(socket) {
+    await socket.close();
+  },
 } satisfies ExportedHandler<Env>;
