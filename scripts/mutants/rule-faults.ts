@@ -131,8 +131,8 @@ export const RULE_FAULTS: readonly Fault[] = [
   {
     name: "whole room id logged",
     file: "worker/console-log.ts",
-    find: `room.slice(0, 8)`,
-    replace: `room`,
+    find: `const tag = vaultTag(room);`,
+    replace: `const tag = room; vaultTag(room);`,
     tests: [CONSOLE_LOG],
   },
 
