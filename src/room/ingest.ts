@@ -3,7 +3,7 @@
  * Nothing here writes or sends. O(update), except that unknown deletions may read that client's stored ranges.
  */
 import { LIMITS } from "../limits.ts";
-import { type DeleteSet, DeleteSetBuilder, clientHash, subtract } from "../update/delete-set.ts";
+import { type DeleteSet, DeleteSetBuilder, clientHash, clockCount, subtract } from "../update/delete-set.ts";
 import { type ClientRange, type News, splitNews, withDeletes } from "../update/news.ts";
 import { PendingFullError } from "../protocol/refused.ts";
 import { UpdateRefusedError } from "../update/refused.ts";
@@ -237,14 +237,11 @@ function only(set: DeleteSet, clients: readonly number[]): DeleteSet {
 
 /** Whether a subset is the whole, without comparing every range: equal clocks covered means equal sets. */
 function sameSize(subset: DeleteSet, whole: DeleteSet): boolean {
-  return clockCount(subset) === clockCount(whole);
+  return clocksOf(subset) === clocksOf(whole);
 }
 
-function clockCount(set: DeleteSet): number {
+function clocksOf(set: DeleteSet): number {
   let count = 0;
-  for (const client of set.clients()) {
-    const ranges = set.ranges(client)!;
-    for (let at = 0; at < ranges.length; at += 2) count += ranges[at + 1]! - ranges[at]!;
-  }
+  for (const client of set.clients()) count += clockCount(set.ranges(client)!);
   return count;
 }
