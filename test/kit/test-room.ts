@@ -3,7 +3,7 @@ import { Room } from "../../src/room/room.ts";
 import { WriteNotes } from "../../src/room/write-note.ts";
 import { SendBudget } from "../../src/room/send-budget.ts";
 import { checksum } from "./checksum.ts";
-import type { DocClient } from "./doc-client.ts";
+import { DocClient } from "./doc-client.ts";
 import type { FakePeer } from "./fake-peer.ts";
 import { FaultySql, type Faults, ObjectResetError } from "./faulty-sql.ts";
 import { FakeAlarm, ManualClock, ManualTimers } from "./manual-clock.ts";
@@ -180,4 +180,12 @@ export class TestRoom {
     this.timers.runDue();
     this.settle();
   }
+}
+
+/** A client that was answered and says nothing more. */
+export function connected(room: TestRoom): DocClient {
+  const client = new DocClient();
+  room.connect(client);
+  room.pass(2_000);
+  return client;
 }

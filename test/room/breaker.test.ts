@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
 import { withoutPauses } from "../../src/update/pacer.ts";
-import { DocClient } from "../kit/doc-client.ts";
-import { TestRoom } from "../kit/test-room.ts";
+import type { DocClient } from "../kit/doc-client.ts";
+import { TestRoom, connected } from "../kit/test-room.ts";
 
 /** Chunks cannot be written from now on; journal rows can. */
 const BREAK_CHUNKS = `CREATE TRIGGER broken BEFORE INSERT ON room_chunk BEGIN SELECT RAISE(ABORT, 'no room for chunks'); END`;
@@ -22,13 +22,6 @@ function fill(room: TestRoom, client: DocClient, label: string): void {
     text.insert(text.length, `${label} ${"x".repeat(50_000)}`);
     room.pass(1_100);
   }
-}
-
-function connected(room: TestRoom): DocClient {
-  const client = new DocClient();
-  room.connect(client);
-  room.pass(2_000);
-  return client;
 }
 
 describe("checkpoints", () => {

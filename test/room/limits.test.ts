@@ -9,7 +9,7 @@ import { debugReport } from "../../src/report/debug.ts";
 import { withoutPauses } from "../../src/update/pacer.ts";
 import { bytes, syncFrame, varints } from "../kit/bad-frames.ts";
 import { DocClient } from "../kit/doc-client.ts";
-import { TestRoom } from "../kit/test-room.ts";
+import { TestRoom, connected } from "../kit/test-room.ts";
 
 /** A socket that says nothing and reads nothing: many of them cost little. */
 class SilentClient extends DocClient {
@@ -21,13 +21,6 @@ class SilentClient extends DocClient {
   override read(): void {
     this.peer.take();
   }
-}
-
-function connected(room: TestRoom): DocClient {
-  const client = new DocClient();
-  room.connect(client);
-  room.pass(2_000);
-  return client;
 }
 
 /** Deletions of single clocks of one client nobody knows, none next to another. */

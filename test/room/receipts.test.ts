@@ -3,16 +3,9 @@ import * as Y from "yjs";
 import { LIMITS } from "../../src/limits.ts";
 import { CLOSE } from "../../src/protocol/close-codes.ts";
 import { DocClient } from "../kit/doc-client.ts";
-import { TestRoom } from "../kit/test-room.ts";
+import { TestRoom, connected } from "../kit/test-room.ts";
 
 const STOCK = { door: "sync", text: false } as const;
-
-function connected(room: TestRoom): DocClient {
-  const client = new DocClient();
-  room.connect(client);
-  room.pass(2_000);
-  return client;
-}
 
 /** Frames that the room calls durable, receipt by receipt, since `from`. */
 function counts(client: DocClient, from: number): number[] {

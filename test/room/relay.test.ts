@@ -6,17 +6,9 @@ import * as Y from "yjs";
 import { LIMITS } from "../../src/limits.ts";
 import { withoutPauses } from "../../src/update/pacer.ts";
 import { DocClient } from "../kit/doc-client.ts";
-import { TestRoom } from "../kit/test-room.ts";
+import { TestRoom, connected } from "../kit/test-room.ts";
 
 const STOCK = { door: "sync", text: false } as const;
-
-/** A client that was answered and says nothing more. */
-function connected(room: TestRoom): DocClient {
-  const client = new DocClient();
-  room.connect(client);
-  room.pass(2_000);
-  return client;
-}
 
 function updateFrame(update: Uint8Array): Uint8Array {
   const encoder = encoding.createEncoder();

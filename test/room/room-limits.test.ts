@@ -9,14 +9,7 @@ import { ByteWriter } from "../../src/update/varint.ts";
 import { checksum } from "../kit/checksum.ts";
 import { DocClient } from "../kit/doc-client.ts";
 import { NodeSql } from "../kit/node-sql.ts";
-import { TestRoom } from "../kit/test-room.ts";
-
-function connected(room: TestRoom): DocClient {
-  const client = new DocClient();
-  room.connect(client);
-  room.pass(2_000);
-  return client;
-}
+import { TestRoom, connected } from "../kit/test-room.ts";
 
 function send(room: TestRoom, client: DocClient, update: Uint8Array): void {
   const frame = new ByteWriter(update.byteLength + 8);
