@@ -5,6 +5,7 @@ import { LIMITS } from "../src/limits.ts";
 import { debugReport } from "../src/report/debug.ts";
 import type { ConnectOptions, RoomHost } from "../src/room/room-host.ts";
 import { Room } from "../src/room/room.ts";
+import { NO_TAKEOVER } from "../src/room/takeover-view.ts";
 import { SendBudget } from "../src/room/send-budget.ts";
 import { type AccessMode, type Door, OWNER_ACCESS } from "../src/room/session.ts";
 import { WriteNotes } from "../src/room/write-note.ts";
@@ -89,7 +90,7 @@ export class VaultSyncServer extends DurableObject<Env> {
       // A commit that fails resets the object: then the promise never says it was confirmed, and the note stays for the next instance.
       writeNote: writeNotes.open(id, (then) => void ctx.storage.sync().then(then, () => undefined)),
       sendBudget,
-      foreignStorage: () => foreignStorage(ctx.storage),
+      takeover: { ...NO_TAKEOVER, refusal: refusalOf(foreignStorage(ctx.storage)) },
       keys: {
         get: (key) => ctx.storage.kv.get(key),
         put: (key, value) => {
@@ -236,6 +237,10 @@ function entryOf(query: URLSearchParams): Pick<ConnectOptions, "access" | "schem
     access: { by: query.get("by") ?? OWNER_ACCESS.by, mode, accessEpoch: Number.isSafeInteger(epoch) ? epoch : 0 },
     schema: schema === "" ? null : Number(schema),
   };
+}
+
+function refusalOf(foreign: string | null): string | null {
+  return foreign === null ? null : `storage of an older server: ${foreign}`;
 }
 
 function json(body: unknown, status = 200): Response {

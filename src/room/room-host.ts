@@ -3,6 +3,7 @@ import type { Alarm, Checksum, Clock, Log, Peer, Sql, Timers } from "../ports.ts
 import type { RoomKeys } from "../storage/room-meta.ts";
 import type { SendBudget } from "./send-budget.ts";
 import type { Door, SessionAccess } from "./session.ts";
+import type { TakeoverView } from "./takeover-view.ts";
 import type { WriteNote } from "./write-note.ts";
 
 /** Everything the room needs from its host. */
@@ -18,8 +19,8 @@ export interface RoomHost {
   readonly writeNote: WriteNote;
   /** Shared by all rooms of the isolate. */
   readonly sendBudget: SendBudget;
-  /** Storage of an older server that this version does not take over yet, or null. Reads only. */
-  foreignStorage(): string | null;
+  /** How the vault of an older server, if there was one, came into this room. */
+  readonly takeover: TakeoverView;
   readonly keys: RoomKeys;
   /** Tells the install that this room exists, without waiting; `answered` gets the owner's epoch in a turn of its own, or null when it failed. */
   register(answered: (ownerEpoch: number | null) => void): void;

@@ -143,8 +143,8 @@ export class Room {
     try {
       const { gaps, damaged } = store.open();
       this.#state.erasedAtMs = store.isFresh ? readTombstone(host.sql) : null;
-      const foreign = store.isFresh ? host.foreignStorage() : null;
-      if (foreign !== null) this.#state.health = { kind: "unreadable", reason: `storage of an older server: ${foreign}`, sinceMs: startedMs };
+      const { refusal } = host.takeover;
+      if (refusal !== null) this.#state.health = { kind: "unreadable", reason: refusal, sinceMs: startedMs };
       this.#state.knowAnew();
       for (const seq of gaps) stats.error(startedMs, "journal.gap", `row ${seq} is missing`);
       if (gaps.length > 0) log.event("error", "journal.gap", { rows: gaps.length });

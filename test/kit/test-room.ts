@@ -1,5 +1,6 @@
 import type { ConnectOptions, RoomHost } from "../../src/room/room-host.ts";
 import { Room } from "../../src/room/room.ts";
+import { NO_TAKEOVER, type TakeoverView } from "../../src/room/takeover-view.ts";
 import { WriteNotes } from "../../src/room/write-note.ts";
 import { SendBudget } from "../../src/room/send-budget.ts";
 import { checksum } from "./checksum.ts";
@@ -22,7 +23,8 @@ export class TestRoom {
   sql: FaultySql;
   readonly clients = new Map<FakePeer, DocClient>();
   readonly sendBudget = new SendBudget();
-  foreign: string | null = null;
+  /** How the vault of an older server came into the next instance. */
+  takeover: TakeoverView = NO_TAKEOVER;
   /** The object's key-value storage. */
   readonly keys = new Map<string, unknown>();
   /** What the install answers to a registration: the owner's epoch, or null for a failure. */
@@ -61,7 +63,7 @@ export class TestRoom {
       peers: () => [...open].filter((peer) => peer.closed === null),
       writeNote: this.#notes.open("room", (then) => void this.#confirmations.push(then)),
       sendBudget: this.sendBudget,
-      foreignStorage: () => this.foreign,
+      takeover: this.takeover,
       keys: {
         get: (key) => structuredClone(this.keys.get(key)),
         put: (key, value) => void this.keys.set(key, structuredClone(value)),

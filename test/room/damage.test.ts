@@ -234,7 +234,7 @@ describe("damage", () => {
 
   it("[DG6] refuses an empty document over the storage of an older server", () => {
     const room = new TestRoom();
-    room.foreign = "key-value document:checkpoint";
+    room.takeover = { ...room.takeover, refusal: "storage of an older server: key-value document:checkpoint" };
     const client = new DocClient();
     room.connect(client);
     room.settle();
