@@ -147,6 +147,12 @@ export const LIMITS = {
   authFailuresPerMinute: 20,
   /** Credentials and addresses whose counts an isolate remembers, each under 300 bytes. */
   maxRateKeys: 10_000,
+  /** A takeover stores this many bytes of an older vault at once; some times as much is in memory meanwhile. */
+  takeoverBatchBytes: 2 * MIB,
+  /** Bytes of a large legacy update that are looked at side by side, over all its clients. */
+  takeoverWindowBytes: 8 * MIB,
+  /** Moves begun without any progress after which none is tried by itself any more. */
+  maxTakeoverAttempts: 5,
   /** Longest URL up to its query, bytes as sent. A room id of 1,024 bytes is 3,072 when every byte is escaped. */
   maxPathBytes: 8 * KIB,
   /** Longest query, bytes as sent. A ticket takes some 1,500. */

@@ -63,6 +63,7 @@ export class DocumentSummaryCounter {
     ["pathToId", new Map()],
     ["idToText", new Map()],
     ["sys", new Map()],
+    ["pathToBlob", new Map()],
   ]);
   /** First sets of keys of nested types: which item, of which parent, under which key. */
   readonly #nested: { item: number; parentClient: number; parentClock: number; key: string }[] = [];
@@ -137,6 +138,11 @@ export class DocumentSummaryCounter {
       pathToIdWithoutActiveMeta,
       schemaVersion: this.#scalar(this.#current("sys").get("schemaVersion")) ?? null,
     };
+  }
+
+  /** Entries of `pathToBlob`: paths of attachments, which older servers kept in R2. Call after `finish`. */
+  get blobPathCount(): number {
+    return this.#current("pathToBlob").size;
   }
 
   /** Keeps the struct if it may stand behind a map key. Returns whether it, or what continues it, may. */

@@ -1,0 +1,210 @@
+/**
+ * Moves the vault of an older server into our tables: survey, unite, compare, mark. The old storage is only read. Every step may be the last of an instance:
+ * the next one begins again and finds what is stored.
+ */
+import { LIMITS } from "../limits.ts";
+import type { Checksum, Log, Sql } from "../ports.ts";
+import { release } from "../release.ts";
+import { DocumentSummaryCounter } from "../report/document-summary.ts";
+import type { MissingPart } from "../room/takeover-view.ts";
+import { DamagedRowError } from "../storage/damage.ts";
+import { BlobStore } from "../storage/blob-store.ts";
+import { VaultStore } from "../storage/vault-store.ts";
+import { subtract } from "../update/delete-set.ts";
+import { Pacer } from "../update/pacer.ts";
+import { readRun, readUpdate } from "../update/reader.ts";
+import type { LegacyStorage } from "./legacy.ts";
+import { missingPart } from "./missing.ts";
+import { type TakeoverRecord, readRecord, writeRecord } from "./record.ts";
+import type { Source } from "./source.ts";
+import { type Survey, sourceReports, survey } from "./survey.ts";
+import { type United, holdBlocked, unite } from "./unite.ts";
+import { verify } from "./verify.ts";
+
+export interface MoveHost {
+  readonly sql: Sql;
+  readonly legacy: LegacyStorage;
+  readonly checksum: Checksum;
+  readonly clock: { nowMs(): number };
+  readonly log: Log;
+}
+
+/** Work between two pauses, bytes: some 10 ms. */
+const PAUSE_EVERY = 4 * 1024 * 1024;
+/** Rows of ours that turn out damaged during one move. */
+const MAX_DAMAGED = 100;
+
+const NO_RECORD: TakeoverRecord = {
+  state: "moving",
+  fingerprint: null,
+  attempts: 0,
+  progress: 0,
+  document: null,
+  keep: [],
+  missing: null,
+  problems: [],
+  sources: [],
+  marker: {},
+};
+
+/** A move that has been begun over and over without getting on. */
+export class TakeoverStuckError extends Error {
+  readonly code = "takeover-stuck";
+  constructor(attempts: number) {
+    super(`the takeover was broken off ${attempts} times without getting on; an admin may have it tried again`);
+  }
+}
+
+/**
+ * Runs the whole move. Yields where a turn may end; what it did up to there is durable with that turn.
+ * @param fingerprint of the old storage as it is now
+ * @returns the record it wrote: `complete` or `incomplete`
+ * @throws {TakeoverStuckError}, {TakeoverRecordError}, {DamagedRowError} when our own tables cannot be read, and what the engine throws
+ */
+export function* move(host: MoveHost, fingerprint: string | null): Generator<null, TakeoverRecord> {
+  const { sql, clock, log } = host;
+  const startedMs = clock.nowMs();
+  const store = new VaultStore(sql, host.checksum);
+  openWhole(store, startedMs);
+  const before = readRecord(sql) ?? NO_RECORD;
+  const storeWasEmpty = store.clocks.vector.size === 0;
+  const begun = begin(sql, before, fingerprint, clocksOf(store));
+  const pacer = new Pacer(PAUSE_EVERY);
+  yield null;
+
+  const found = yield* survey(host.legacy, before.document, storeWasEmpty, pacer);
+  // Kept before anything of it is stored: later the tables are not empty any more.
+  if (found.document !== begun.document) writeRecord(sql, { ...begun, document: found.document });
+  yield null;
+  let united: United | null = null;
+  let verdict: Verdict | null = null;
+  for (let damaged = 0; verdict === null; ) {
+    try {
+      united = yield* unite(store, found.sources, found.deletes, () => clock.nowMs());
+      verdict = yield* compare(store, found, united, storeWasEmpty && before.state === "moving" && before.fingerprint === null, pacer);
+    } catch (error) {
+      if (!(error instanceof DamagedRowError) || ++damaged > MAX_DAMAGED) throw error;
+      // What was in it comes from the old storage again, or from a client that has it.
+      store.setAside([error], clock.nowMs());
+    }
+  }
+  const problems = verdict.ok ? [...found.problems] : [...found.problems, { key: "verification", reason: verdict.reason, isLoss: true }];
+  const hasLoss = problems.some((problem) => problem.isLoss);
+  let missing: MissingPart | null = null;
+  if (hasLoss) {
+    const reasons = problems.filter((problem) => problem.isLoss).map((problem) => problem.reason);
+    const reason = reasons.length === 1 ? reasons[0]! : `${reasons[0]!} and ${reasons.length - 1} more`;
+    missing = missingPart(store.clocks, found.hints, united!.blocked, reason);
+  } else if (!(yield* holdBlocked(store, united!.blocked, () => clock.nowMs()))) {
+    problems.push({ key: "held", reason: "more structs wait behind gaps than a room keeps; the rest stays in the old storage", isLoss: false });
+  }
+  const counts = yield* countFiles(store, pacer);
+  const nowMs = clock.nowMs();
+  const sources = sourceReports(found);
+  const record: TakeoverRecord = {
+    ...begun,
+    state: hasLoss ? "incomplete" : "complete",
+    document: found.document,
+    attempts: 0,
+    missing,
+    problems,
+    sources,
+    marker: {
+      migration_completed: hasLoss ? "false" : "true",
+      migrated_at: new Date(nowMs).toISOString(),
+      source_format: formatOf(found),
+      source_entries: String(found.sources.length),
+      source_bytes: String(found.sources.reduce((sum, source) => sum + source.entry.byteLength, 0)),
+      snapshot_bytes: String(store.chunkBytes),
+      active_path_count: String(counts.activePathCount),
+      duration_ms: String(nowMs - startedMs),
+      attempts: String(begun.attempts),
+      lost_entries: String(found.lost.filter((entry) => entry.isLive).length),
+      digest: verdict.digest,
+      digest_units: String(verdict.units),
+      clients: String(store.clocks.vector.size),
+    },
+  };
+  sql.transaction(() => {
+    writeRecord(sql, record);
+    // Those servers kept attachments nowhere else.
+    if (counts.blobPathCount > 0) new BlobStore(sql, host.checksum).noteR2Used(nowMs);
+  });
+  log.event(hasLoss ? "error" : "info", hasLoss ? "takeover.incomplete" : "takeover.complete", {
+    format: formatOf(found),
+    entries: found.sources.length,
+    lost: found.lost.length,
+    durationMs: nowMs - startedMs,
+  });
+  return record;
+}
+
+type Verdict = { readonly ok: true; readonly digest: string; readonly units: number } | { readonly ok: false; readonly reason: string; readonly digest: string; readonly units: number };
+
+/** Takes damaged rows out of use as the room would. @throws {DamagedRowError} when nothing can be read */
+export function openWhole(store: VaultStore, nowMs: number): void {
+  const { gaps, damaged } = store.open();
+  if (gaps.length > 0 || damaged.length > 0) store.setAside(damaged, nowMs);
+}
+
+/** Notes that a move begins, so that a broken one is known as such. @throws {TakeoverStuckError} */
+function begin(sql: Sql, before: TakeoverRecord, fingerprint: string | null, progress: number): TakeoverRecord {
+  const isAgain = before.state === "moving" && before.fingerprint === fingerprint && before.progress === progress;
+  const attempts = isAgain ? before.attempts + 1 : 1;
+  if (attempts > LIMITS.maxTakeoverAttempts) throw new TakeoverStuckError(before.attempts);
+  const begun: TakeoverRecord = { ...before, state: "moving", fingerprint, attempts, progress };
+  writeRecord(sql, begun);
+  return begun;
+}
+
+function clocksOf(store: VaultStore): number {
+  let clocks = 0;
+  for (const end of store.clocks.vector.values()) clocks += end;
+  return clocks;
+}
+
+/** @param isAlone nothing but the sources was ever stored: then the deletions must be the same, not only all there */
+function* compare(store: VaultStore, found: Survey, united: United, isAlone: boolean, pacer: Pacer): Generator<null, Verdict> {
+  const stored = store.readDeletes();
+  const differ = (reason: string): Verdict => ({ ok: false, reason, digest: "", units: 0 });
+  const lacking = subtract(found.deletes, stored);
+  if (!lacking.isEmpty) return differ(`${lacking.rangeCount} delete ranges are missing after the move`);
+  if (isAlone) {
+    const more = subtract(stored, found.deletes);
+    if (!more.isEmpty) return differ(`${more.rangeCount} delete ranges are there that no source has`);
+  }
+  const reached = reachOf(found.sources, united);
+  return yield* verify(store, found.sources, (client) => reached.get(client) ?? 0, pacer);
+}
+
+/** How far the sources reach per client, up to what follows on from nothing. */
+export function reachOf(sources: readonly Source[], united: Pick<United, "blocked">): Map<number, number> {
+  const reached = new Map<number, number>();
+  for (const source of sources) for (const { client, end } of source.sections) reached.set(client, Math.max(reached.get(client) ?? 0, end));
+  for (const { client, from } of united.blocked) reached.set(client, Math.min(reached.get(client) ?? 0, from));
+  return reached;
+}
+
+function* countFiles(store: VaultStore, pacer: Pacer): Generator<null, { activePathCount: number; blobPathCount: number }> {
+  const counter = new DocumentSummaryCounter(store.readDeletes());
+  for (const entry of store.index.chunks) {
+    const bytes = store.readChunk(entry);
+    const visitor = counter.visitor(bytes);
+    for (const run of entry.runs) readRun(bytes, run.offset, run.client, run.clock, run.structCount, visitor);
+    pacer.spend(bytes.byteLength * 2);
+    release(bytes);
+    yield* pacer.pause();
+  }
+  for (const update of store.readJournalUpdates()) readUpdate(update, counter.visitor(update));
+  const { activePathCount } = counter.finish();
+  return { activePathCount, blobPathCount: counter.blobPathCount };
+}
+
+/** The older servers' own words for it, and ours where they had none. */
+function formatOf(found: Survey): string {
+  const kinds = new Set(found.sources.map((source) => source.entry.kind));
+  const isKv = kinds.has("checkpoint") || kinds.has("journal");
+  const isSql = kinds.has("sql-snapshot") || kinds.has("sql-journal");
+  const formats = [...(found.document === "joined" ? ["legacy+kv"] : isKv ? ["kv"] : []), ...(isSql ? ["sql"] : [])];
+  return formats.length === 0 ? "none" : formats.join("+");
+}

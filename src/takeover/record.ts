@@ -1,0 +1,106 @@
+/**
+ * What is remembered of a takeover, as text under keys in a table of our own (`room_takeover`). The names of PR #51's marker rows mean here what they meant
+ * there (compat sheet, 5.1); its own table `_migration_meta` is only ever read.
+ */
+import type { Sql } from "../ports.ts";
+import type { MissingPart } from "../room/takeover-view.ts";
+import type { LegacyKind, LegacyProblem } from "./legacy.ts";
+
+/** Where a takeover stands. */
+export type TakeoverState =
+  /** Under way, or broken off: what our tables hold is not the whole vault yet. */
+  | "moving"
+  /** Everything is in our tables and was compared. */
+  | "complete"
+  /** What verifies is in our tables; something is lost. */
+  | "incomplete"
+  /** The same, and an admin has said to go on without it. */
+  | "accepted"
+  /** The old storage is being deleted: what is left of it means nothing. */
+  | "cleaning";
+
+/** One entry of the old storage and what became of it. */
+export interface SourceReport {
+  readonly name: string;
+  readonly kind: LegacyKind;
+  readonly bytes: number;
+  readonly live: boolean;
+  /** `united`; `lost`: it does not verify; `left`: it verifies and stays where it is. */
+  readonly outcome: "united" | "lost" | "left";
+  readonly reason: string | null;
+}
+
+export interface TakeoverRecord {
+  readonly state: TakeoverState;
+  /** Of the old storage at that time (`fingerprint.ts`); null when nothing was left of it. */
+  readonly fingerprint: string | null;
+  /** Moves begun since the last that ended, and clocks stored when the last of them began. */
+  readonly attempts: number;
+  readonly progress: number;
+  /** What was decided about the pre-chunk `document`; null when there was none. */
+  readonly document: "joined" | "left" | null;
+  /** Keys under which the old storage keeps what ours does not have, for a clean-up under way. */
+  readonly keep: readonly string[];
+  readonly missing: MissingPart | null;
+  readonly problems: readonly LegacyProblem[];
+  readonly sources: readonly SourceReport[];
+  /** The marker: keys of the compat sheet, 5.1, and ours. Empty before the first move ended. */
+  readonly marker: Readonly<Record<string, string>>;
+}
+
+const DDL = `CREATE TABLE IF NOT EXISTS room_takeover (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`;
+
+/** Keys that are ours alone and no text for people. */
+const INTERNAL = "takeover_record";
+/** Reports longer than this many entries are cut: a record must stay a row. */
+const MAX_LISTED = 200;
+
+type Stored = Omit<TakeoverRecord, "marker">;
+
+/** The record, or null when there never was a takeover here. @throws {TakeoverRecordError} when it cannot be read */
+export function readRecord(sql: Sql): TakeoverRecord | null {
+  if (sql.exec(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'room_takeover'`).length === 0) return null;
+  const marker: Record<string, string> = {};
+  let stored: Stored | null = null;
+  for (const { key, value } of sql.exec<{ key: string; value: string }>(`SELECT key, value FROM room_takeover`)) {
+    if (key === INTERNAL) stored = parse(value);
+    else marker[key] = value;
+  }
+  return stored === null ? null : { ...stored, marker };
+}
+
+/** The record of a takeover cannot be read: nobody can say whether our tables hold the whole vault. */
+export class TakeoverRecordError extends Error {
+  readonly code = "takeover-record";
+}
+
+function parse(text: string): Stored {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(text);
+  } catch (cause) {
+    throw new TakeoverRecordError("Cannot read the record of the takeover", { cause });
+  }
+  if (typeof stored !== "object" || stored === null || typeof (stored as Stored).state !== "string") throw new TakeoverRecordError("Cannot read the record of the takeover");
+  return stored as Stored;
+}
+
+/** Writes the record over the one before, in one transaction; the caller may be in one already. Rows: one, and one per marker key. */
+export function writeRecord(sql: Sql, record: TakeoverRecord): void {
+  const { marker, ...rest } = record;
+  const stored: Stored = { ...rest, problems: rest.problems.slice(0, MAX_LISTED), sources: cut(rest.sources) };
+  sql.transaction(() => {
+    sql.exec(DDL);
+    const put = (key: string, value: string): void => {
+      sql.exec(`INSERT INTO room_takeover (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value`, key, value);
+    };
+    put(INTERNAL, JSON.stringify(stored));
+    for (const [key, value] of Object.entries(marker)) put(key, value);
+  });
+}
+
+/** The first ones, whatever went wrong with one before what went well. */
+function cut(sources: readonly SourceReport[]): readonly SourceReport[] {
+  if (sources.length <= MAX_LISTED) return sources;
+  return [...sources].sort((a, b) => Number(a.outcome === "united") - Number(b.outcome === "united")).slice(0, MAX_LISTED);
+}

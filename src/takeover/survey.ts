@@ -1,0 +1,122 @@
+/** Reads through everything an older server left, once: what verifies, what is lost, and whether the pre-chunk `document` joins. Writes nothing. */
+import { DeleteSet, unionSteps } from "../update/delete-set.ts";
+import type { Pacer } from "../update/pacer.ts";
+import { UpdateRefusedError } from "../update/refused.ts";
+import { documentJoins } from "./document-rule.ts";
+import { findLegacy } from "./find-legacy.ts";
+import { lostVectorOf } from "./kv-layout.ts";
+import { LegacyDamageError, type LegacyEntry, type LegacyProblem, type LegacyStorage } from "./legacy.ts";
+import { readSource } from "./read-source.ts";
+import type { SourceReport } from "./record.ts";
+import type { Source } from "./source.ts";
+
+export interface Survey {
+  /** What is to be united, in order. Their own delete sets are in `deletes` and left out here, or each journal entry would hold the whole vault's. */
+  readonly sources: readonly Source[];
+  /** All deletions of `sources`. */
+  readonly deletes: DeleteSet;
+  readonly problems: readonly LegacyProblem[];
+  /** Entries that do not verify. */
+  readonly lost: readonly LegacyEntry[];
+  /** What content that is lost is believed to have reached, per client; one for each loss of which that is known. */
+  readonly hints: readonly ReadonlyMap<number, number>[];
+  /** Content is lost. */
+  readonly hasLoss: boolean;
+  /** The pre-chunk `document`, when it verifies and does not join. */
+  readonly left: Source | null;
+  readonly document: "joined" | "left" | null;
+  readonly otherKeys: readonly string[];
+}
+
+/** @param decided what was decided about `document` before, or null @param storeIsEmpty our tables hold nothing */
+export function* survey(storage: LegacyStorage, decided: "joined" | "left" | null, storeIsEmpty: boolean, pacer: Pacer): Generator<null, Survey> {
+  const found = findLegacy(storage);
+  const problems: LegacyProblem[] = [...found.problems];
+  const hints: ReadonlyMap<number, number>[] = [...found.lostVectors];
+  const lost: LegacyEntry[] = [];
+  const sources: Source[] = [];
+  let deletes = DeleteSet.empty;
+  let document: Source | null = null;
+  let lostDocument: LegacyProblem | null = null;
+  for (const entry of found.entries) {
+    try {
+      const source = yield* readSource(entry, () => storage.sha256(), pacer);
+      if (entry.kind === "document") {
+        document = source;
+        continue;
+      }
+      deletes = yield* unionSteps([deletes, source.deletes], pacer);
+      sources.push({ ...source, deletes: DeleteSet.empty });
+    } catch (error) {
+      const problem = problemOf(entry, error);
+      lost.push(entry);
+      if (entry.kind === "document") {
+        lostDocument = problem;
+        continue;
+      }
+      problems.push(problem);
+      if (!entry.isLive) continue;
+      const hint = lostVectorOf(storage, entry) ?? (yield* believedReach(entry, storage, pacer));
+      if (hint !== null) hints.push(hint);
+    }
+  }
+  let decision: "joined" | "left" | null = null;
+  // It would have joined nothing that has files of its own.
+  const mattersLost = storeIsEmpty && !sources.some((source) => source.touchesVaultMaps);
+  if (lostDocument !== null) problems.push({ ...lostDocument, isLoss: decided === "joined" || (decided === null && mattersLost) });
+  if (document !== null) {
+    decision = decided === "joined" || (yield* documentJoins(document, sources, storeIsEmpty, pacer)) ? "joined" : "left";
+    if (decision === "joined") {
+      deletes = yield* unionSteps([document.deletes, deletes], pacer);
+      sources.unshift({ ...document, deletes: DeleteSet.empty });
+    }
+  }
+  return {
+    sources,
+    deletes,
+    problems,
+    lost,
+    hints,
+    hasLoss: problems.some((problem) => problem.isLoss),
+    left: decision === "left" ? document : null,
+    document: decision,
+    otherKeys: found.otherKeys,
+  };
+}
+
+function problemOf(entry: LegacyEntry, error: unknown): LegacyProblem {
+  if (error instanceof LegacyDamageError) return { key: error.key, reason: error.message, isLoss: entry.isLive };
+  if (error instanceof UpdateRefusedError) return { key: entry.name, reason: `no update that can be read: ${error.message}`, isLoss: entry.isLive };
+  throw error;
+}
+
+/** Bytes that fail their checksum mostly still say whose clocks they were. Believed for naming holes and for nothing else. */
+function* believedReach(entry: LegacyEntry, storage: LegacyStorage, pacer: Pacer): Generator<null, ReadonlyMap<number, number> | null> {
+  if (entry.sha256 === null) return null;
+  try {
+    const source = yield* readSource({ ...entry, sha256: null }, () => storage.sha256(), pacer);
+    return new Map(source.sections.map((section) => [section.client, section.end]));
+  } catch (error) {
+    if (error instanceof LegacyDamageError || error instanceof UpdateRefusedError) return null;
+    throw error;
+  }
+}
+
+/** What became of every entry, for debug. */
+export function sourceReports(found: Survey): SourceReport[] {
+  const report = (entry: LegacyEntry, outcome: SourceReport["outcome"], reason: string | null): SourceReport => ({
+    name: entry.name,
+    kind: entry.kind,
+    bytes: entry.byteLength,
+    live: entry.isLive,
+    outcome,
+    reason,
+  });
+  const reports = found.sources.map((source) => report(source.entry, "united", null));
+  for (const entry of found.lost) {
+    const problem = found.problems.find(({ key }) => key === entry.name || entry.keys.includes(key));
+    reports.push(report(entry, "lost", problem?.reason ?? "cannot be read"));
+  }
+  if (found.left !== null) reports.push(report(found.left.entry, "left", "other files were written after it, or it has none: it would bring deleted files back"));
+  return reports;
+}
