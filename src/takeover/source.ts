@@ -10,6 +10,8 @@ export interface SourceBytes {
   readonly byteLength: number;
   /** Bytes `[from, to)`; read before anything else is read, it may be reused. @throws {LegacyDamageError} */
   read(from: number, to: number): Uint8Array;
+  /** Forgets what is in memory; reading fetches it again. Whoever walked through calls it at the end. */
+  forget?(): void;
 }
 
 /** One client's section of an update. */

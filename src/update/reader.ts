@@ -125,15 +125,15 @@ export function readRun(bytes: Uint8Array, start: number, client: number, clock:
   return reader.pos;
 }
 
-/** Makes the view stand before the first struct of a client. */
-function beginSection(view: StructView, client: number, clock: number): void {
+/** Makes the view stand before the struct of a client that begins at `clock`. */
+export function beginSection(view: StructView, client: number, clock: number): void {
   view.client = client;
   view.clock = clock;
   view.length = 0;
 }
 
-/** Reads up to `count` structs, at least one, behind the one the view shows, for about `work`. Returns how many. */
-function readStructs(reader: ByteReader, view: StructView, count: number, work: number, visitor: UpdateVisitor): number {
+/** Reads up to `count` structs, at least one, behind the one the view shows, for about `work`. Returns how many. @throws {UpdateRefusedError} the view must be set anew then */
+export function readStructs(reader: ByteReader, view: StructView, count: number, work: number, visitor: UpdateVisitor): number {
   const hasVisitor = visitor.struct !== undefined;
   const stopAt = reader.pos + work;
   let clock = view.clock + view.length;
@@ -215,7 +215,8 @@ function readHead(reader: ByteReader, view: StructView, info: number): void {
   }
 }
 
-function newView(): StructView {
+/** A view that shows nothing yet. */
+export function newView(): StructView {
   return {
     info: 0,
     ref: 0,
