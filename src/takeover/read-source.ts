@@ -1,0 +1,149 @@
+/**
+ * Proves an entry whole and makes its outline: its SHA-256 over the parts in order, then one strict reading through a window. The verdict is the one that
+ * `readUpdate` gives on the whole bytes, though never more than two parts, a window and the delete set are in memory.
+ */
+import { LIMITS } from "../limits.ts";
+import { ClientsOnce, DeleteRangeReader } from "../update/delete-ranges.ts";
+import { DeleteSet, DeleteSetBuilder } from "../update/delete-set.ts";
+import { STRUCT_WORK, type Pacer } from "../update/pacer.ts";
+import { UpdateRefusedError } from "../update/refused.ts";
+import { ByteReader } from "../update/varint.ts";
+import { SKIP_REF, type StructView } from "../update/visitor.ts";
+import { LegacyDamageError, type LegacyEntry, type Sha256 } from "./legacy.ts";
+import { PartBytes } from "./source-bytes.ts";
+import type { Source, SourceBytes, SourceSection } from "./source.ts";
+import { walkRun } from "./struct-walk.ts";
+
+/** Longest section header: three numbers of eight bytes; a reader that has so many bytes fails for no lack of them. */
+const MAX_HEADER_BYTES = 24;
+/** Longest delete set: what a client and a range take at most, as often as they are allowed. */
+const MAX_DELETE_SET_BYTES = 8 + LIMITS.maxClientsPerMessage * 16 + LIMITS.maxDeleteRangesPerUpdate * 16;
+/** SHA-256 runs at some 400 MB/s; work counts nanoseconds (`pacer.ts`). */
+const SHA_WORK_PER_BYTE = 2.5;
+/** Root maps that make a vault a vault (compat sheet, 4.4), as UTF-8. */
+const VAULT_MAPS = ["meta", "pathToId", "idToText"].map((name) => new TextEncoder().encode(name));
+
+/**
+ * Reads `entry` through. An entry of no bytes is a source without sections. A section's `end` leaves out Skips at its very end: they hold nothing.
+ * @throws {LegacyDamageError} a part is missing, or the checksum differs
+ * @throws {UpdateRefusedError} where the strict reader refuses, with its code
+ */
+export function* readSource(entry: LegacyEntry, sha256: () => Sha256, pacer: Pacer): Generator<null, Source> {
+  const bytes = new PartBytes(entry);
+  if (entry.sha256 !== null) yield* prove(entry, entry.sha256, bytes, sha256(), pacer);
+  if (bytes.byteLength === 0) return { entry, bytes, sections: [], deletes: DeleteSet.empty, structs: 0, touchesVaultMaps: false };
+  const outline = new Outline();
+  const structsEnd = yield* readSections(bytes, outline, pacer);
+  const deletes = yield* readDeletes(bytes, structsEnd, pacer);
+  bytes.forget();
+  return { entry, bytes, sections: outline.sections, deletes, structs: outline.structs, touchesVaultMaps: outline.touchesVaultMaps };
+}
+
+function* prove(entry: LegacyEntry, expected: string, bytes: PartBytes, sha: Sha256, pacer: Pacer): Generator<null, void> {
+  let at = 0;
+  for (const size of entry.partSizes) {
+    sha.update(bytes.read(at, at + size));
+    at += size;
+    pacer.spend(size * SHA_WORK_PER_BYTE);
+    if (pacer.isDue) yield* pacer.pause();
+  }
+  if (sha.digest() !== expected) throw new LegacyDamageError(entry.name, `${contextOf(entry)} load failed: sha256 mismatch`);
+}
+
+/** What the old server calls the entry when it cannot load it. */
+function contextOf(entry: LegacyEntry): string {
+  if (entry.kind === "journal") return `journal entry ${Number(/\d+$/.exec(entry.name)?.[0] ?? Number.NaN)}`;
+  return entry.kind;
+}
+
+/** Collects the facts of a source while its structs go by. */
+class Outline {
+  readonly sections: SourceSection[] = [];
+  structs = 0;
+  touchesVaultMaps = false;
+  /** Clock after the last struct of the section that is no Skip. */
+  end = 0;
+
+  readonly visit = (view: StructView, window: Uint8Array): void => {
+    this.structs++;
+    if (view.ref !== SKIP_REF) this.end = view.clock + view.length;
+    if (view.parentKind === 1 && !this.touchesVaultMaps) {
+      this.touchesVaultMaps = VAULT_MAPS.some((name) => isText(window, view.parentNameStart, view.parentNameEnd, name));
+    }
+  };
+}
+
+/** Returns where the delete set begins. */
+function* readSections(bytes: SourceBytes, outline: Outline, pacer: Pacer): Generator<null, number> {
+  const total = bytes.byteLength;
+  let header = headerAt(bytes, 0);
+  const sectionCount = header.number();
+  let at = header.at;
+  if (sectionCount > LIMITS.maxClientsPerMessage) throw new UpdateRefusedError("too-many-clients", at);
+  if (sectionCount * 3 > total - at) throw new UpdateRefusedError("truncated", at);
+  const seen = new ClientsOnce(sectionCount);
+  for (let section = 0; section < sectionCount; section++) {
+    header = headerAt(bytes, at);
+    const structCount = header.number();
+    const client = header.number();
+    const clock = header.number();
+    seen.add(client, at);
+    const from = header.at;
+    if (structCount * 2 > total - from) throw new UpdateRefusedError("too-many-structs", at);
+    at = from;
+    pacer.spend(STRUCT_WORK);
+    if (structCount === 0) continue;
+    outline.end = clock;
+    at = yield* walkRun(bytes, { client, clock, structCount, from, to: total }, outline.visit, pacer);
+    outline.sections.push({ client, clock, end: outline.end, structCount, from, to: at });
+  }
+  return at;
+}
+
+function* readDeletes(bytes: SourceBytes, start: number, pacer: Pacer): Generator<null, DeleteSet> {
+  if (bytes.byteLength - start > MAX_DELETE_SET_BYTES) throw new UpdateRefusedError("trailing-bytes", start + MAX_DELETE_SET_BYTES);
+  const reader = new ByteReader(bytes.read(start, bytes.byteLength));
+  const builder = new DeleteSetBuilder();
+  const ranges = new DeleteRangeReader(reader, {
+    deleteClient: (client, count) => builder.expect(client, count),
+    deleteRange: (client, clock, length) => builder.add(client, clock, length),
+  });
+  try {
+    for (;;) {
+      const before = reader.pos;
+      const isDone = ranges.readSome(pacer.left);
+      pacer.spend((reader.pos - before) * 8);
+      if (isDone) break;
+      yield* pacer.pause();
+    }
+    if (reader.left > 0) throw new UpdateRefusedError("trailing-bytes", reader.pos);
+  } catch (error) {
+    if (error instanceof UpdateRefusedError) throw new UpdateRefusedError(error.code, start + error.offset);
+    throw error;
+  }
+  return builder.build();
+}
+
+/** Reads numbers at an offset of the source. */
+function headerAt(bytes: SourceBytes, at: number): { readonly at: number; number(): number } {
+  const reader = new ByteReader(bytes.read(at, Math.min(bytes.byteLength, at + MAX_HEADER_BYTES)));
+  return {
+    get at(): number {
+      return at + reader.pos;
+    },
+    number(): number {
+      try {
+        return reader.varUint();
+      } catch (error) {
+        if (error instanceof UpdateRefusedError) throw new UpdateRefusedError(error.code, at + error.offset);
+        throw error;
+      }
+    },
+  };
+}
+
+function isText(window: Uint8Array, start: number, end: number, text: Uint8Array): boolean {
+  if (end - start !== text.length) return false;
+  for (let i = 0; i < text.length; i++) if (window[start + i] !== text[i]) return false;
+  return true;
+}
