@@ -151,8 +151,12 @@ export const LIMITS = {
   takeoverBatchBytes: 2 * MIB,
   /** Bytes of a large legacy update that are looked at side by side, over all its clients. */
   takeoverWindowBytes: 8 * MIB,
+  /** Debug waits this long for a takeover under way, then says how far it is. */
+  debugWaitMs: 10_000,
   /** Moves begun without any progress after which none is tried by itself any more. */
   maxTakeoverAttempts: 5,
+  /** Bytes of an older vault served from memory while our own tables cannot be read: with edits it goes out as one frame (`maxServeFrameBytes`). */
+  maxFallbackBytes: 24 * MIB,
   /** Longest URL up to its query, bytes as sent. A room id of 1,024 bytes is 3,072 when every byte is escaped. */
   maxPathBytes: 8 * KIB,
   /** Longest query, bytes as sent. A ticket takes some 1,500. */
@@ -164,3 +168,4 @@ if (LIMITS.maxJournalRowBytes > LIMITS.maxBlobBytes || LIMITS.chunkBytes > LIMIT
 }
 if (LIMITS.blobPartBytes > LIMITS.maxBlobBytes) throw new Error("limits: a part of an attachment must fit a BLOB");
 if (LIMITS.maxServeFrameBytes >= LIMITS.maxFrameBytes) throw new Error("limits: a served frame must fit a frame");
+if (LIMITS.maxFallbackBytes + LIMITS.bigSendBytes >= LIMITS.maxServeFrameBytes) throw new Error("limits: an older vault served from memory must fit a served frame");

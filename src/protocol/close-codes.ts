@@ -51,6 +51,8 @@ export const CLOSE = {
   tooFast: { code: 4508, reason: "too fast", retry: true },
   /** What this client lacks lies in a damaged part of the vault, until a client that has it comes by. Nobody is served around a hole. */
   damaged: { code: 4510, reason: "vault damaged, waiting for a client that has the missing part", retry: true },
+  /** The room begins anew, with more than it had: what an older server's storage had lost was brought back. */
+  reopening: { code: 4511, reason: "vault reopening", retry: true },
 } as const satisfies Record<string, CloseCode>;
 
 /** Refusal codes of the YAOS door, as its text frames spell them. */

@@ -45,9 +45,12 @@ export function degradedFrame(reason: string | null): string {
 /** Why the edits of a read-only session are not taken. */
 export const READ_ONLY_REASON = "read-only credential";
 
+/** Why edits are not taken while part of an older server's vault is missing. */
+export const INCOMPLETE_REASON = "vault incomplete";
+
 /** Says that an edit was not taken, and that this will go on; not fatal. */
-export function readOnlyFrame(): string {
-  return PREFIX + JSON.stringify({ type: "yaos/read-only", reason: READ_ONLY_REASON });
+export function readOnlyFrame(reason: string): string {
+  return PREFIX + JSON.stringify({ type: "yaos/read-only", reason });
 }
 
 /** More facts for `update_required`: why, and both versions when known. */

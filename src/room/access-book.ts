@@ -26,6 +26,15 @@ export class AccessBook {
     return this.#read().get(by) ?? 0;
   }
 
+  /** Reads what is remembered of a room that cannot be read as a whole. @throws {Error} when that cannot be had either: then nobody may be let in */
+  readAlone(): void {
+    const below = new Map<string, number>();
+    // A room that ever stored anything has rows here; without any, revocations may be gone with them.
+    if (this.#sql.exec(`SELECT key FROM room_meta LIMIT 1`).length === 0) throw new Error("room_meta is empty");
+    this.#readInto(below);
+    this.#below = below;
+  }
+
   /** From now on `by` counts only from epoch `below` on; never lowered. @param canStore false while storage must not be touched: then it lasts as long as the instance */
   revoke(by: string, below: number, canStore: boolean): void {
     const known = this.#read();
@@ -58,10 +67,16 @@ export class AccessBook {
   #read(): Map<string, number> {
     if (this.#below !== null) return this.#below;
     const below = new Map<string, number>();
-    if (!this.#store.isFresh) {
-      for (const [key, value] of listMeta(this.#sql, ACCESS)) below.set(key.slice(ACCESS.length), Number(value));
-    }
+    if (!this.#store.isFresh) this.#readInto(below);
     this.#below = below;
     return below;
+  }
+
+  #readInto(below: Map<string, number>): void {
+    for (const [key, value] of listMeta(this.#sql, ACCESS)) {
+      const epoch = Number(value);
+      // Which epochs still count cannot be told: none does.
+      below.set(key.slice(ACCESS.length), Number.isSafeInteger(epoch) ? epoch : Infinity);
+    }
   }
 }

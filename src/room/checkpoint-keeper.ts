@@ -69,15 +69,15 @@ export class CheckpointKeeper {
     this.#run = null;
   }
 
-  /** What all work is made of is gone for good. */
+  /** What all work is made of is gone for good, or another instance's. */
   stop(): void {
     this.abandon();
     this.#isStopped = true;
   }
 
-  /** The caller does the work of a checkpoint itself, until it calls what this returns. */
-  claim(): () => void {
-    const run = { kind: "checkpoint" } as const;
+  /** The caller does the work itself, until it calls what this returns. Only as a checkpoint it keeps commits waiting. */
+  claim(kind: WorkKind = "checkpoint"): () => void {
+    const run = { kind };
     this.#run = run;
     return () => {
       if (this.#run === run) this.#run = null;
@@ -108,7 +108,7 @@ export class CheckpointKeeper {
   }
 
   #assertGoing(): void {
-    if (this.#isStopped) throw new Error("Cannot compact: the vault was erased");
+    if (this.#isStopped) throw new Error("Cannot compact: the vault was erased, or begins anew");
   }
 
   succeeded(report: StepReport, reason: string, durationMs: number): void {

@@ -18,8 +18,8 @@ export class ChunkWork {
 
   /** Begins a checkpoint if one is due and may be tried. */
   checkpoint(): void {
-    const { store, isOver } = this.#state;
-    if (isOver || this.#keeper.busyWith !== null || !store.wantsCheckpoint || this.#keeper.isOpen) return;
+    const { store, isOver, health } = this.#state;
+    if (isOver || health.kind === "fallback" || this.#keeper.busyWith !== null || !store.wantsCheckpoint || this.#keeper.isOpen) return;
     const reason = store.journal.length >= LIMITS.checkpointJournalRows ? "entry_count_exceeded" : "byte_size_exceeded";
     this.#takeTurns(this.#keeper.checkpoint(reason), () => {
       this.#keeper.planCompaction();
@@ -45,8 +45,9 @@ export class ChunkWork {
   /** An admin asks: a checkpoint of everything, then one pass of compaction, with pauses. Closes the circuit breaker. @throws {Error} with what failed. */
   *compact(): Generator<null, { checkpoint: StepReport; compaction: StepReport }> {
     const { health, isOver, erasedAtMs } = this.#state;
-    if (health.kind === "unreadable") throw new Error(`Cannot compact: ${health.reason}`);
-    if (isOver || erasedAtMs !== null) throw new Error("Cannot compact: the vault was erased");
+    if (health.kind === "unreadable" || health.kind === "fallback") throw new Error(`Cannot compact: ${health.reason}`);
+    if (erasedAtMs !== null) throw new Error("Cannot compact: the vault was erased");
+    if (isOver) throw new Error("Cannot compact: the vault was erased, or begins anew");
     while (this.#keeper.busyWith !== null) yield null;
     this.#commits.commitNow();
     try {

@@ -7,6 +7,7 @@ import type { AccessBook } from "./access-book.ts";
 import type { CheckpointKeeper } from "./checkpoint-keeper.ts";
 import type { ClosedWindow } from "./commit-window.ts";
 import type { DamageDesk } from "./damage-desk.ts";
+import type { IncompleteDesk } from "./incomplete-desk.ts";
 import { retryPauseMs } from "./health.ts";
 import { tellDegraded, tellRecovered } from "./notices.ts";
 import type { ReceiptDesk } from "./receipt-desk.ts";
@@ -21,6 +22,7 @@ export interface CommitParts {
   readonly relays: RelayDesk;
   readonly receipts: ReceiptDesk;
   readonly damage: DamageDesk;
+  readonly incomplete: IncompleteDesk;
   readonly keeper: CheckpointKeeper;
   readonly access: AccessBook;
   /** Called in a turn of its own when the journal has become long enough for a checkpoint. */
@@ -81,8 +83,8 @@ export class CommitDesk {
 
   /** The first edit after quiet is committed in the next turn; while edits flow, once per window. */
   schedule(nowMs: number): void {
-    if (this.#parts.keeper.busyWith === "checkpoint") return;
     const { health, window, host } = this.#state;
+    if (health.kind === "fallback" || this.#parts.keeper.busyWith === "checkpoint") return;
     let delayMs = Math.max(0, this.#lastCommitMs + LIMITS.commitWindowMs - nowMs);
     if (window.byteLength >= LIMITS.commitWindowBytes) delayMs = 0;
     if (health.kind === "unproven") delayMs = Math.max(delayMs, retryPauseMs(health.attempts));
@@ -127,7 +129,7 @@ export class CommitDesk {
   commitNow(): void {
     const { host, store, window, stats } = this.#state;
     const { keeper, receipts } = this.#parts;
-    if (this.#state.isOver || keeper.busyWith === "checkpoint") return;
+    if (this.#state.isOver || this.#state.health.kind === "fallback" || keeper.busyWith === "checkpoint") return;
     const startedMs = host.clock.nowMs();
     this.#lastCommitMs = startedMs;
     const closed = window.close();
@@ -179,7 +181,7 @@ export class CommitDesk {
 
   #committed(closed: ClosedWindow, durationMs: number, checkpointDone = false): void {
     const { host, ingest, stats } = this.#state;
-    const { receipts, damage } = this.#parts;
+    const { receipts, damage, incomplete } = this.#parts;
     const nowMs = host.clock.nowMs();
     host.writeNote.end("commit", checkpointDone);
     receipts.changed();
@@ -190,12 +192,13 @@ export class CommitDesk {
       this.#state.health = { kind: "healthy" };
       host.log.event("warn", "commit.proven", {});
       for (const session of this.#parts.sessions.all) {
-        tellRecovered(session, nowMs);
+        if (!incomplete.tell(session, nowMs)) tellRecovered(session, nowMs);
         // Whoever does not wait for this commit is owed the receipts that were held back.
         if (!closed.waiting.has(session) && session.durable === session.received) receipts.sendBaseline(session);
       }
     }
     receipts.settle(closed.waiting);
+    incomplete.noticeFilled();
   }
 
   #failed(closed: ClosedWindow, error: unknown, isOversized = false): void {

@@ -4,11 +4,13 @@
  */
 import { LIMITS } from "../limits.ts";
 import { CLOSE } from "../protocol/close-codes.ts";
+import { INCOMPLETE_REASON, READ_ONLY_REASON } from "../protocol/custom.ts";
 import { syncStep1Frame, updateFrame } from "../protocol/frames.ts";
 import { encodeStateVector } from "../update/state-vector.ts";
 import type { CommitDesk } from "./commit-desk.ts";
 import type { FrameOutcome } from "./counters.ts";
 import type { DamageDesk } from "./damage-desk.ts";
+import type { IncompleteDesk } from "./incomplete-desk.ts";
 import { tellReadOnly } from "./notices.ts";
 import type { ReceiptDesk } from "./receipt-desk.ts";
 import type { RelayDesk } from "./relay-desk.ts";
@@ -25,6 +27,7 @@ export interface EditParts {
   readonly commits: CommitDesk;
   readonly receipts: ReceiptDesk;
   readonly damage: DamageDesk;
+  readonly incomplete: IncompleteDesk;
 }
 
 export class EditDesk {
@@ -43,16 +46,23 @@ export class EditDesk {
    */
   take(session: Session, update: Uint8Array, isAnswer: boolean): FrameOutcome {
     const { host, store, window, stats } = this.#state;
-    const { sessions, relays, serving, commits, receipts, damage } = this.#parts;
+    const { sessions, relays, serving, commits, receipts, damage, incomplete } = this.#parts;
     const nowMs = host.clock.nowMs();
     // As an answer, so that deletions are compared with what is stored, however few.
     if (session.mode === "ro" && damage.reading(() => this.#state.ingest.bringsNews(update, true))) {
-      this.#refuse(session, nowMs);
+      this.#refuse(session, READ_ONLY_REASON, nowMs);
       return "readOnly";
     }
-    const isUnproven = this.#state.health.kind === "unproven";
-    if (commits.unsaved.byteLength + update.byteLength > (isUnproven ? LIMITS.maxUnprovenBytes : LIMITS.maxUnsavedBytes)) {
-      const close = isUnproven ? CLOSE.degraded : CLOSE.busy;
+    if (incomplete.refuses(session, update, isAnswer)) {
+      this.#refuse(session, INCOMPLETE_REASON, nowMs);
+      return "readOnly";
+    }
+    const { health } = this.#state;
+    const isUnproven = health.kind === "unproven";
+    const isFallback = health.kind === "fallback";
+    const maxBytes = isFallback ? health.maxBytes : (isUnproven ? LIMITS.maxUnprovenBytes : LIMITS.maxUnsavedBytes);
+    if (commits.unsaved.byteLength + update.byteLength > maxBytes) {
+      const close = isUnproven || isFallback ? CLOSE.degraded : CLOSE.busy;
       stats.refused(close.reason);
       sessions.end(session, close);
       // It comes back with the same: by then the room should know whether it can write.
@@ -91,6 +101,8 @@ export class EditDesk {
       receipts.sendCovered(session);
       return "covered";
     }
+    // Nothing will be durable, so nobody waits for it.
+    if (isFallback) return taken.pieces.length > 0 ? "relayed" : isNews ? "held" : "covered";
     // Covered by something that is itself not durable yet, or by a room that has to prove itself first: the receipt waits with it. The count is saved with the commit; until then a timer keeps us awake.
     window.wait(session);
     commits.schedule(nowMs);
@@ -98,10 +110,11 @@ export class EditDesk {
     return isNews ? "relayed" : "covered";
   }
 
-  /** A read-only session sent an edit: it is not taken, the session hears so now and then, and goes on. The frame counts as dealt with. */
-  #refuse(session: Session, nowMs: number): void {
+  /** An edit where only reading is allowed: it is not taken, the session hears so now and then, and goes on. The frame counts as dealt with. */
+  #refuse(session: Session, reason: string, nowMs: number): void {
     session.received += 1;
-    tellReadOnly(session, nowMs);
+    tellReadOnly(session, reason, nowMs);
+    if (this.#state.health.kind === "fallback") return;
     if (session.durable < session.received - 1) {
       // A frame before it repeated something that is not durable yet.
       this.#state.window.wait(session);

@@ -6,6 +6,8 @@ import { type SchemaMismatch, degradedFrame, refusalFrames } from "../protocol/c
 import { permissionDeniedFrame, syncStep1Frame } from "../protocol/frames.ts";
 import { encodeStateVector } from "../update/state-vector.ts";
 import type { AccessBook } from "./access-book.ts";
+import { fallbackNotice } from "./fallback.ts";
+import type { IncompleteDesk } from "./incomplete-desk.ts";
 import { tellDegraded } from "./notices.ts";
 import type { ReceiptDesk } from "./receipt-desk.ts";
 import type { ConnectOptions } from "./room-host.ts";
@@ -20,24 +22,30 @@ export class Entrance {
   readonly #sessions: SessionBook;
   readonly #access: AccessBook;
   readonly #receipts: ReceiptDesk;
+  readonly #incomplete: IncompleteDesk;
   readonly #isStaging: () => boolean;
   #isRegistering = false;
 
   /** @param isStaging whether edits are on their way to disk where neither window nor index shows them */
-  constructor(state: RoomState, sessions: SessionBook, access: AccessBook, receipts: ReceiptDesk, isStaging: () => boolean) {
+  constructor(state: RoomState, sessions: SessionBook, access: AccessBook, receipts: ReceiptDesk, incomplete: IncompleteDesk, isStaging: () => boolean) {
     this.#state = state;
     this.#sessions = sessions;
     this.#access = access;
     this.#receipts = receipts;
+    this.#incomplete = incomplete;
     this.#isStaging = isStaging;
   }
 
   /** A socket was accepted: greets it, or says why not. */
   connect(peer: Peer, options: ConnectOptions): void {
-    const { host, health, stats, schema, erasedAtMs } = this.#state;
+    const { host, health, stats, schema, erasedAtMs, isOver } = this.#state;
     const { clock, log } = host;
     const nowMs = clock.nowMs();
     const access = options.access ?? OWNER_ACCESS;
+    if (isOver) {
+      peer.close(CLOSE.reopening.code, CLOSE.reopening.reason);
+      return;
+    }
     if (erasedAtMs !== null) {
       this.#refuse(peer, CLOSE.vaultErased, options.text, CLOSE.vaultErased.reason);
       return;
@@ -69,6 +77,7 @@ export class Entrance {
       by: access.by,
       mode: access.mode,
       accessEpoch: access.accessEpoch,
+      isUnkept: health.kind === "fallback",
     });
     this.#sessions.add(session);
     stats.connects += 1;
@@ -77,14 +86,17 @@ export class Entrance {
     stats.trace(nowMs, "session.opened", options.door);
     session.send(syncStep1Frame(encodeStateVector(this.#state.ingest.known.vector)), nowMs);
     this.#sessions.presence.greet(session, nowMs);
+    this.#incomplete.tell(session, nowMs);
     if (health.kind === "unproven") tellDegraded(session, health.reason, nowMs);
+    else if (health.kind === "fallback") tellDegraded(session, fallbackNotice(health.reason), nowMs);
     else this.#receipts.sendBaseline(session);
   }
 
   /** Ends every session of a credential that was admitted below epoch `below`, and refuses such from now on. Returns how many it ended. @throws what the engine throws */
   revoke(by: string, below: number): number {
     const { health, erasedAtMs, host } = this.#state;
-    this.#access.revoke(by, below, health.kind !== "unreadable" && erasedAtMs === null);
+    const canStore = health.kind !== "unreadable" && health.kind !== "fallback" && erasedAtMs === null;
+    this.#access.revoke(by, below, canStore);
     let closed = 0;
     for (const session of [...this.#sessions.all]) {
       if (session.accessEpoch >= this.#access.below(session.by)) continue;

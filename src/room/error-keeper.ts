@@ -22,7 +22,7 @@ export class ErrorKeeper {
   #store(atMs: number, event: string, detail: string): void {
     const { host, store, stats, health, isOver } = this.#state;
     // What cannot be read is not written to either.
-    if (isOver || health.kind === "unreadable") return;
+    if (isOver || health.kind === "unreadable" || health.kind === "fallback") return;
     const rowsBefore = host.sql.rowsWritten;
     try {
       store.recordError(atMs, event, detail);

@@ -114,8 +114,18 @@ export class Ingest {
 
   /** Whether `take` would bring anything. Takes nothing. @throws {UpdateRefusedError}, {DamagedRowError} as `take` */
   bringsNews(update: Uint8Array, isAnswer: boolean): boolean {
+    return this.newsOf(update, isAnswer).isNews;
+  }
+
+  /**
+   * What `take` would bring. Takes nothing.
+   * @returns `ranges`: clocks of structs, those behind a gap included; `isNews`: there are such, or deletions
+   * @throws {UpdateRefusedError}, {DamagedRowError} as `take`
+   */
+  newsOf(update: Uint8Array, isAnswer: boolean): { isNews: boolean; ranges: readonly ClientRange[] } {
     const news = splitNews(update, this.#known.end);
-    return news.ready.length > 0 || this.#newHeld(news) !== null || !this.#newDeletes(news.deletes, isAnswer).isEmpty;
+    const ranges = this.#newHeld(news) === null ? news.ready : [...news.ready, ...news.held];
+    return { isNews: ranges.length > 0 || !this.#newDeletes(news.deletes, isAnswer).isEmpty, ranges };
   }
 
   #split(update: Uint8Array, watch: SchemaWatch | null): News {

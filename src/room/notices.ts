@@ -1,6 +1,6 @@
 /** What a session is told beside the protocol: text frames where text may go, else the auth frame that stock providers print (update laws, W3). */
 import { LIMITS } from "../limits.ts";
-import { READ_ONLY_REASON, degradedFrame, readOnlyFrame } from "../protocol/custom.ts";
+import { degradedFrame, readOnlyFrame } from "../protocol/custom.ts";
 import { permissionDeniedFrame } from "../protocol/frames.ts";
 import type { Session } from "./session.ts";
 
@@ -14,9 +14,9 @@ export function tellRecovered(session: Session, nowMs: number): void {
   if (session.text) session.send(degradedFrame(null), nowMs);
 }
 
-/** An edit was not taken because the session may only read. Said now and then, not for every edit. */
-export function tellReadOnly(session: Session, nowMs: number): void {
+/** An edit was not taken because the session, or everybody, may only read. Said now and then, not for every edit. */
+export function tellReadOnly(session: Session, reason: string, nowMs: number): void {
   if (nowMs - session.readOnlyNoticeAtMs < LIMITS.readOnlyNoticeMs) return;
   session.readOnlyNoticeAtMs = nowMs;
-  session.send(session.text ? readOnlyFrame() : permissionDeniedFrame(READ_ONLY_REASON), nowMs);
+  session.send(session.text ? readOnlyFrame(reason) : permissionDeniedFrame(reason), nowMs);
 }

@@ -7,7 +7,7 @@
  * disk has it (update laws, C1). A crash before the commit loses what nobody was promised; the clients that have it send it again when they reconnect.
  */
 import type { Peer } from "../ports.ts";
-import { CLOSE } from "../protocol/close-codes.ts";
+import { CLOSE, type CloseCode } from "../protocol/close-codes.ts";
 import { type InboundFrame, parseFrame } from "../protocol/frames.ts";
 import { DamagedRowError } from "../storage/damage.ts";
 import { SchemaDamagedError, SchemaTooNewError } from "../storage/schema.ts";
@@ -23,8 +23,11 @@ import { DamageDesk } from "./damage-desk.ts";
 import { EditDesk } from "./edit-desk.ts";
 import { Entrance } from "./entrance.ts";
 import { ErrorKeeper } from "./error-keeper.ts";
+import { fallbackNotice, openFallback } from "./fallback.ts";
 import type { Health } from "./health.ts";
+import { IncompleteDesk } from "./incomplete-desk.ts";
 import type { Ingest } from "./ingest.ts";
+import { tellDegraded } from "./notices.ts";
 import type { PresenceDesk } from "./presence-desk.ts";
 import { ReceiptDesk } from "./receipt-desk.ts";
 import { RelayDesk } from "./relay-desk.ts";
@@ -71,11 +74,12 @@ export class Room {
     this.#damage = damage;
     this.relays = relays;
     this.keeper = new CheckpointKeeper(state.store, host, state.stats, (error) => damage.setAside([error]));
-    this.#commits = new CommitDesk(state, { sessions, relays, receipts, damage, access, keeper: this.keeper, checkpoint: () => this.#chunkWork.checkpoint() });
+    const incomplete = new IncompleteDesk(state, damage, () => this.#finish(CLOSE.reopening));
+    this.#commits = new CommitDesk(state, { sessions, relays, receipts, damage, incomplete, access, keeper: this.keeper, checkpoint: () => this.#chunkWork.checkpoint() });
     this.#chunkWork = new ChunkWork(state, this.keeper, this.#commits);
-    this.#serving = new ServingDesk(state, sessions, relays, damage, isStaging);
-    this.#edits = new EditDesk(state, { sessions, relays, receipts, damage, serving: this.#serving, commits: this.#commits });
-    this.#entrance = new Entrance(state, sessions, access, receipts, isStaging);
+    this.#serving = new ServingDesk(state, sessions, relays, damage, incomplete, isStaging);
+    this.#edits = new EditDesk(state, { sessions, relays, receipts, damage, incomplete, serving: this.#serving, commits: this.#commits });
+    this.#entrance = new Entrance(state, sessions, access, receipts, incomplete, isStaging);
     state.stats.onError = (atMs, event, detail) => errors.keep(atMs, event, detail);
     this.#open();
     this.#takeUpSockets();
@@ -140,11 +144,15 @@ export class Room {
     const { host, store, stats } = this.#state;
     const { clock, log } = host;
     const startedMs = clock.nowMs();
+    const { refusal } = host.takeover;
     try {
       const { gaps, damaged } = store.open();
       this.#state.erasedAtMs = store.isFresh ? readTombstone(host.sql) : null;
-      const { refusal } = host.takeover;
-      if (refusal !== null) this.#state.health = { kind: "unreadable", reason: refusal, sinceMs: startedMs };
+      if (refusal !== null) {
+        // As it is, damage included: whoever mends what is refused here finds it untouched.
+        this.#state.becomeUnreadable(refusal, refusal, startedMs);
+        return;
+      }
       this.#state.knowAnew();
       for (const seq of gaps) stats.error(startedMs, "journal.gap", `row ${seq} is missing`);
       if (gaps.length > 0) log.event("error", "journal.gap", { rows: gaps.length });
@@ -152,7 +160,9 @@ export class Room {
       this.#damage.opened();
     } catch (error) {
       const reason = error instanceof DamagedRowError || error instanceof SchemaTooNewError || error instanceof SchemaDamagedError ? error.message : "storage cannot be read";
-      this.#state.becomeUnreadable(reason, String(error), startedMs);
+      const whyNot = refusal ?? (error instanceof SchemaTooNewError ? reason : openFallback(this.#state, this.#access, reason, startedMs));
+      if (whyNot !== null) this.#state.becomeUnreadable(whyNot, String(error), startedMs);
+      stats.openedInMs = clock.nowMs() - startedMs;
       return;
     }
     const { died } = host.writeNote;
@@ -165,16 +175,31 @@ export class Room {
   }
 
   #takeUpSockets(): void {
-    const isUnreadable = this.#state.health.kind === "unreadable";
+    const { health } = this.#state;
+    const nowMs = this.#state.host.clock.nowMs();
+    const isUnreadable = health.kind === "unreadable";
+    const isFallback = health.kind === "fallback";
     for (const peer of this.#state.host.peers()) {
       const session = this.#sessions.restore(peer);
       if (session === null) continue;
       // Taking an edit now would write over what cannot be read.
-      if (isUnreadable) this.#sessions.end(session, CLOSE.degraded);
-      else if (this.#state.erasedAtMs !== null) this.#sessions.end(session, CLOSE.vaultErased);
+      if (this.#state.erasedAtMs !== null) this.#sessions.end(session, CLOSE.vaultErased);
+      else if (isUnreadable) {
+        tellDegraded(session, health.reason, nowMs);
+        this.#sessions.end(session, CLOSE.degraded);
+      } else if (isFallback) {
+        session.isUnkept = true;
+        session.save();
+        tellDegraded(session, fallbackNotice(health.reason), nowMs);
+      } else if (session.isUnkept) {
+        // What it sent to an instance that kept nothing is gone, and its counts would call that durable: it comes anew, with all it has.
+        this.#sessions.end(session, CLOSE.reopening);
+      }
     }
     // What was found damaged just now, one of those who slept along may have.
     if (this.#damage.isOpen && !isUnreadable) this.#damage.askEverybody();
+    // What the fallback lacks, they may have, above all what was stored in tables that cannot be read.
+    if (isFallback) this.#damage.askEverybody();
   }
 
   /** A socket was accepted: greets it, or says why not. */
@@ -264,12 +289,17 @@ export class Room {
   erase(): number {
     const { host } = this.#state;
     const erasedAtMs = eraseEverything(host.sql, host.keys, host.clock.nowMs());
+    this.#finish(CLOSE.vaultErased);
+    host.log.event("warn", "vault.erased", {});
+    return erasedAtMs;
+  }
+
+  /** This instance does nothing any more, and everybody is sent away. */
+  #finish(close: CloseCode): void {
     this.#state.isOver = true;
     this.#commits.stop();
     this.keeper.stop();
-    for (const session of [...this.#sessions.all]) this.#sessions.end(session, CLOSE.vaultErased);
-    host.log.event("warn", "vault.erased", {});
-    return erasedAtMs;
+    for (const session of [...this.#sessions.all]) this.#sessions.end(session, close);
   }
 
   /** Lets an erased vault begin anew, empty. Returns whether it was erased. This instance is over, as after `erase`. */

@@ -83,9 +83,10 @@ const DELETE_RANGE_BYTES = 16;
 function tailChunks(store: VaultStore, window: CommitWindow, has: (client: number) => number): Chunk[] {
   const lacks = (ranges: readonly ClientRange[]): boolean => ranges.some((range) => has(range.client) < range.to);
   const lacksJournal = store.journal.some((row) => lacks(row.ranges));
-  const updates = [...(lacksJournal ? store.readJournalUpdates() : []), ...window.updates];
+  const lacksWindow = lacks(window.ranges);
+  const updates = [...(lacksJournal ? store.readJournalUpdates() : []), ...(lacksWindow ? window.updates : [])];
   if (updates.length === 0) return [];
-  const clients = new Set([...(lacksJournal ? store.journal.flatMap((row) => row.ranges) : []), ...window.ranges].map((range) => range.client));
+  const clients = new Set([...(lacksJournal ? store.journal.flatMap((row) => row.ranges) : []), ...(lacksWindow ? window.ranges : [])].map((range) => range.client));
   return rewrite(
     updates.map((bytes) => ({ bytes, runs: null })),
     // What else was deleted the client is told by the delete set.

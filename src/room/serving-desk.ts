@@ -9,6 +9,7 @@ import { release } from "../release.ts";
 import { DamagedRowError } from "../storage/damage.ts";
 import { decodeStateVector, encodeStateVector } from "../update/state-vector.ts";
 import type { DamageDesk } from "./damage-desk.ts";
+import type { IncompleteDesk } from "./incomplete-desk.ts";
 import { tellDegraded } from "./notices.ts";
 import type { RelayDesk } from "./relay-desk.ts";
 import type { RoomState } from "./room-state.ts";
@@ -21,20 +22,23 @@ export class ServingDesk {
   readonly #sessions: SessionBook;
   readonly #relays: RelayDesk;
   readonly #damage: DamageDesk;
+  readonly #incomplete: IncompleteDesk;
   readonly #isStaging: () => boolean;
 
   /** @param isStaging whether edits are on their way to disk where neither window nor index shows them */
-  constructor(state: RoomState, sessions: SessionBook, relays: RelayDesk, damage: DamageDesk, isStaging: () => boolean) {
+  constructor(state: RoomState, sessions: SessionBook, relays: RelayDesk, damage: DamageDesk, incomplete: IncompleteDesk, isStaging: () => boolean) {
     this.#state = state;
     this.#sessions = sessions;
     this.#relays = relays;
     this.#damage = damage;
+    this.#incomplete = incomplete;
     this.#isStaging = isStaging;
   }
 
   /** A step 1 arrived. @throws {UpdateRefusedError} when its vector is not one */
   answer(session: Session, stateVector: Uint8Array): void {
     const vector = decodeStateVector(stateVector);
+    this.#incomplete.asked(session, vector);
     // The answer carries all that waits; a second copy would do no harm, but cost.
     this.#relays.flush();
     // The same connection asking again (a resync timer) has had every relay; unless it lacks structs, there is nothing to say.

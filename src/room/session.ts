@@ -29,6 +29,8 @@ interface FixedFacts extends SessionAccess {
   readonly text: boolean;
   readonly epoch: string;
   readonly sentAtMs: number;
+  /** Something it sent may have been taken into memory only. */
+  readonly isUnkept?: boolean;
 }
 
 /** What the attachment holds. `v` guards against an attachment of another version of this server after a deploy. */
@@ -65,9 +67,13 @@ export class Session {
   /** Awareness clients this connection brought, with their last clocks. */
   owned: readonly (readonly [number, number])[] = [];
   closing = false;
+  /** What it sent may have been taken by an instance that keeps nothing: its counts mean nothing to another one. */
+  isUnkept: boolean;
+  /** Whether its first step 1 showed all that the room knew; null until that came. Found out only where it matters. */
+  hadAll: boolean | null = null;
   /** How fast it sends. In memory only: a room sleeps when nothing comes. */
   rate: SessionRate | null = null;
-  /** When it was last told that it may only read. */
+  /** When it was last told that its edits are not taken. */
   readOnlyNoticeAtMs = -Infinity;
   /** What it said it has when it asked for something the room has lost; it waits for that to come back. In memory only: a pending timer keeps the room awake. */
   parked: ReadonlyMap<number, number> | null = null;
@@ -87,6 +93,7 @@ export class Session {
     this.mode = fixed.mode;
     this.accessEpoch = fixed.accessEpoch;
     this.#sentAtMs = fixed.sentAtMs;
+    this.isUnkept = fixed.isUnkept ?? false;
   }
 
   static open(peer: Peer, fixed: FixedFacts): Session {
@@ -146,6 +153,7 @@ export class Session {
       sentAtMs: this.#sentAtMs,
       owned: this.owned,
       ...(this.closing ? { closing: true } : {}),
+      ...(this.isUnkept ? { isUnkept: true } : {}),
     };
     this.peer.writeAttachment(stored);
   }

@@ -99,6 +99,17 @@ export class VaultStore {
     return { gaps: journal.gaps, damaged: [...damaged, ...journal.damaged, ...held.damaged] };
   }
 
+  /** It could not be read: stands as one that never stored anything, so that reading finds nothing. Nothing may be written through it any more. */
+  standEmpty(): void {
+    this.#schemaReady = false;
+    this.#healingIsUnsaved = false;
+    this.#index = EMPTY_INDEX;
+    this.#journal = [];
+    this.#held = [];
+    this.#gaps = [];
+    this.#recount();
+  }
+
   /** Derives clocks and journal deletions from index and journal. */
   #recount(): void {
     this.#clocks = new ClockIndex();
