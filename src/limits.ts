@@ -157,6 +157,11 @@ export const LIMITS = {
   maxTakeoverAttempts: 5,
   /** Bytes of an older vault served from memory while our own tables cannot be read: with edits it goes out as one frame (`maxServeFrameBytes`). */
   maxFallbackBytes: 24 * MIB,
+  /** Values an older server left that are listed at once: manifests and metadata, and chunks, each of which may bring 2 MB of backing buffer (compat sheet, 4.2). */
+  legacyListBatch: 16,
+  legacyChunkBatch: 4,
+  /** Missing records of an older server named one by one; the rest are counted. */
+  maxNamedLegacyLosses: 1_000,
   /** Longest URL up to its query, bytes as sent. A room id of 1,024 bytes is 3,072 when every byte is escaped. */
   maxPathBytes: 8 * KIB,
   /** Longest query, bytes as sent. A ticket takes some 1,500. */
