@@ -12,7 +12,7 @@ import { SKIP_REF, type StructView } from "../update/visitor.ts";
 import { LegacyDamageError, type LegacyEntry, type Sha256 } from "./legacy.ts";
 import { PartBytes } from "./source-bytes.ts";
 import type { Source, SourceBytes, SourceSection } from "./source.ts";
-import { walkRun } from "./struct-walk.ts";
+import { WALK_WINDOW_BYTES, walkRun } from "./struct-walk.ts";
 
 /** Longest section header: three numbers of eight bytes; a reader that has so many bytes fails for no lack of them. */
 const MAX_HEADER_BYTES = 24;
@@ -28,12 +28,12 @@ const VAULT_MAPS = ["meta", "pathToId", "idToText"].map((name) => new TextEncode
  * @throws {LegacyDamageError} a part is missing, or the checksum differs
  * @throws {UpdateRefusedError} where the strict reader refuses, with its code
  */
-export function* readSource(entry: LegacyEntry, sha256: () => Sha256, pacer: Pacer): Generator<null, Source> {
+export function* readSource(entry: LegacyEntry, sha256: () => Sha256, pacer: Pacer, windowBytes = WALK_WINDOW_BYTES): Generator<null, Source> {
   const bytes = new PartBytes(entry);
   if (entry.sha256 !== null) yield* prove(entry, entry.sha256, bytes, sha256(), pacer);
   if (bytes.byteLength === 0) return { entry, bytes, sections: [], deletes: DeleteSet.empty, structs: 0, touchesVaultMaps: false };
   const outline = new Outline();
-  const structsEnd = yield* readSections(bytes, outline, pacer);
+  const structsEnd = yield* readSections(bytes, outline, pacer, windowBytes);
   const deletes = yield* readDeletes(bytes, structsEnd, pacer);
   bytes.forget();
   return { entry, bytes, sections: outline.sections, deletes, structs: outline.structs, touchesVaultMaps: outline.touchesVaultMaps };
@@ -74,7 +74,7 @@ class Outline {
 }
 
 /** Returns where the delete set begins. */
-function* readSections(bytes: SourceBytes, outline: Outline, pacer: Pacer): Generator<null, number> {
+function* readSections(bytes: SourceBytes, outline: Outline, pacer: Pacer, windowBytes: number): Generator<null, number> {
   const total = bytes.byteLength;
   let header = headerAt(bytes, 0);
   const sectionCount = header.number();
@@ -94,7 +94,7 @@ function* readSections(bytes: SourceBytes, outline: Outline, pacer: Pacer): Gene
     pacer.spend(STRUCT_WORK);
     if (structCount === 0) continue;
     outline.end = clock;
-    at = yield* walkRun(bytes, { client, clock, structCount, from, to: total }, outline.visit, pacer);
+    at = yield* walkRun(bytes, { client, clock, structCount, from, to: total }, outline.visit, pacer, windowBytes);
     outline.sections.push({ client, clock, end: outline.end, structCount, from, to: at });
   }
   return at;

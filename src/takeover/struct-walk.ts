@@ -16,9 +16,9 @@ export type StructVisit = (view: StructView, window: Uint8Array) => void;
  * @throws {UpdateRefusedError} the bytes are no longer those that were read first
  * @throws {LegacyDamageError}
  */
-export function* walkStructs(source: Source, visit: StructVisit, pacer: Pacer): Generator<null, void> {
+export function* walkStructs(source: Source, visit: StructVisit, pacer: Pacer, windowBytes = WALK_WINDOW_BYTES): Generator<null, void> {
   for (const section of source.sections) {
-    const end = yield* walkRun(source.bytes, section, visit, pacer);
+    const end = yield* walkRun(source.bytes, section, visit, pacer, windowBytes);
     if (end !== section.to) throw new UpdateRefusedError("trailing-bytes", end);
   }
   source.bytes.forget?.();
