@@ -14,10 +14,20 @@ const TOO_LARGE: JsonBody = { ok: false, status: 413, error: "body too large" };
  * 400 `invalid json` for no body, bytes that are no UTF-8, no JSON, a body that broke off, and for `null`, arrays, numbers, strings, booleans.
  */
 export async function readJsonBody(request: Request, maxBytes: number): Promise<JsonBody> {
+  return readBody(request, maxBytes, false);
+}
+
+/** The same where nothing is as good as `{}`: a request without a body, or with one of no bytes. */
+export async function readOptionalJsonBody(request: Request, maxBytes: number): Promise<JsonBody> {
+  return request.body === null ? { ok: true, value: {} } : readBody(request, maxBytes, true);
+}
+
+async function readBody(request: Request, maxBytes: number, mayBeEmpty: boolean): Promise<JsonBody> {
   if (Number(request.headers.get("Content-Length") ?? 0) > maxBytes) return TOO_LARGE;
   const bytes = await readBounded(request, maxBytes);
   if (bytes === null) return INVALID;
   if (bytes === "too large") return TOO_LARGE;
+  if (mayBeEmpty && bytes.byteLength === 0) return { ok: true, value: {} };
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));

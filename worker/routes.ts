@@ -19,6 +19,7 @@ import { readTarget } from "./limits/request-target.ts";
 import { pageRoutes, repositoryOf } from "./pages/routes.ts";
 import { logRequest, noteOf } from "./request-note.ts";
 import { enterDoor } from "./sync-door.ts";
+import { takeoverRoutes } from "./takeover-routes.ts";
 import { SERVER_VERSION } from "./version.ts";
 
 /** What of the platform's context is used. */
@@ -70,6 +71,7 @@ deviceRoutes(routes);
 ticketRoute(routes);
 attachmentRoutes(routes, (call, act) => guardVault(call, act, pathVault(call)));
 eraseRoutes(routes);
+takeoverRoutes(routes);
 routes.get("/vault/:id/debug/recent", (call) => debug(call, pathVault(call)));
 routes.post("/vault/:id/debug/compact", (call) => compact(call, pathVault(call)));
 routes.get("/__yaos/debug", (call) => debug(call, queryVault(call)));

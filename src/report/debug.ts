@@ -8,10 +8,11 @@ import { encodeStateVector } from "../update/state-vector.ts";
 import type { Room } from "../room/room.ts";
 import { cutCount } from "../storage/chunk-cuts.ts";
 import { SCHEMA_VERSION } from "../storage/schema.ts";
+import type { StorageOrigin } from "./takeover.ts";
 import { summarizeVault } from "./vault-summary.ts";
 
-/** @param roomId as the caller named it @param nowMs epoch */
-export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number): Record<string, unknown> {
+/** @param roomId as the caller named it @param nowMs epoch @param origin where the vault came from */
+export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number, origin: StorageOrigin | null = null): Record<string, unknown> {
   const { store, window, stats, health, keeper, counters } = room;
   const readable = health.kind !== "unreadable";
   const { unsaved } = room;
@@ -51,19 +52,19 @@ export function debugReport(room: Room, roomId: string, sql: Sql, nowMs: number)
       lastCompactionAt: iso(keeper.lastAtMs),
       lastCompactionReason: keeper.lastReason,
       lastCompactionError: keeper.lastError,
-      legacyDocumentMigrated: false,
+      legacyDocumentMigrated: origin?.legacyDocumentMigrated ?? false,
     },
     documentSummary: summary,
     documentSummaryReason: reason,
     storage: {
-      // "foreign": data of an older server that this version does not take over.
-      mode: !store.isFresh ? "sql" : readable ? "fresh" : "foreign",
-      migrationStatus: !store.isFresh ? "already_sql" : "not_started",
-      migrationAt: null,
-      migrationDurationMs: null,
+      mode: health.kind === "fallback" ? "kv-fallback" : (origin?.mode ?? (store.isFresh ? "fresh" : "sql")),
+      migrationStatus: health.kind === "fallback" ? "failed" : (origin?.migrationStatus ?? (store.isFresh ? "not_started" : "already_sql")),
+      migrationAt: origin?.migrationAt ?? null,
+      migrationDurationMs: origin?.migrationDurationMs ?? null,
       coldLoadDurationMs: stats.openedInMs,
       oversizedDeltaCount: stats.oversized,
-      migrationMeta: null,
+      migrationMeta: origin?.migrationMeta ?? null,
+      takeover: origin?.takeover ?? null,
       schemaVersion: SCHEMA_VERSION,
       rowsRead: sql.rowsRead,
       rowsWritten: sql.rowsWritten,

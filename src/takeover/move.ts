@@ -19,7 +19,7 @@ import { type TakeoverRecord, readRecord, writeRecord } from "./record.ts";
 import type { Source } from "./source.ts";
 import { type Survey, sourceReports, survey } from "./survey.ts";
 import { type United, holdBlocked, unite } from "./unite.ts";
-import { verify } from "./verify.ts";
+import { type Verdict, verify } from "./verify.ts";
 
 export interface MoveHost {
   readonly sql: Sql;
@@ -31,6 +31,8 @@ export interface MoveHost {
 
 /** Work between two pauses, bytes: some 10 ms. */
 const PAUSE_EVERY = 4 * 1024 * 1024;
+/** Names the problem that source and result differ. */
+const VERIFICATION = "verification";
 /** Rows of ours that turn out damaged during one move. */
 const MAX_DAMAGED = 100;
 
@@ -40,6 +42,7 @@ const NO_RECORD: TakeoverRecord = {
   attempts: 0,
   progress: 0,
   document: null,
+  accepted: [],
   keep: [],
   missing: null,
   problems: [],
@@ -72,7 +75,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   const pacer = new Pacer(PAUSE_EVERY);
   yield null;
 
-  const found = yield* survey(host.legacy, before.document, storeWasEmpty, pacer);
+  const found = yield* survey(host.legacy, { decided: before.document, storeIsEmpty: storeWasEmpty, accepted: before.accepted }, pacer);
   // Kept before anything of it is stored: later the tables are not empty any more.
   if (found.document !== begun.document) writeRecord(sql, { ...begun, document: found.document });
   yield null;
@@ -88,7 +91,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
       store.setAside([error], clock.nowMs());
     }
   }
-  const problems = verdict.ok ? [...found.problems] : [...found.problems, { key: "verification", reason: verdict.reason, isLoss: true }];
+  const problems = verdict.ok ? [...found.problems] : [...found.problems, { key: VERIFICATION, reason: verdict.reason, isLoss: !before.accepted.includes(VERIFICATION) }];
   const hasLoss = problems.some((problem) => problem.isLoss);
   let missing: MissingPart | null = null;
   if (hasLoss) {
@@ -138,8 +141,6 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   });
   return record;
 }
-
-type Verdict = { readonly ok: true; readonly digest: string; readonly units: number } | { readonly ok: false; readonly reason: string; readonly digest: string; readonly units: number };
 
 /** Takes damaged rows out of use as the room would. @throws {DamagedRowError} when nothing can be read */
 export function openWhole(store: VaultStore, nowMs: number): void {

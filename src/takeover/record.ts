@@ -14,8 +14,6 @@ export type TakeoverState =
   | "complete"
   /** What verifies is in our tables; something is lost. */
   | "incomplete"
-  /** The same, and an admin has said to go on without it. */
-  | "accepted"
   /** The old storage is being deleted: what is left of it means nothing. */
   | "cleaning";
 
@@ -39,6 +37,8 @@ export interface TakeoverRecord {
   readonly progress: number;
   /** What was decided about the pre-chunk `document`; null when there was none. */
   readonly document: "joined" | "left" | null;
+  /** Keys of problems an admin has said to go on without. */
+  readonly accepted: readonly string[];
   /** Keys under which the old storage keeps what ours does not have, for a clean-up under way. */
   readonly keep: readonly string[];
   readonly missing: MissingPart | null;

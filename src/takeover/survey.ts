@@ -28,8 +28,18 @@ export interface Survey {
   readonly otherKeys: readonly string[];
 }
 
-/** @param decided what was decided about `document` before, or null @param storeIsEmpty our tables hold nothing */
-export function* survey(storage: LegacyStorage, decided: "joined" | "left" | null, storeIsEmpty: boolean, pacer: Pacer): Generator<null, Survey> {
+/** What is known from before. */
+export interface Known {
+  /** What was decided about `document`, or null. */
+  readonly decided: "joined" | "left" | null;
+  /** Our tables hold nothing. */
+  readonly storeIsEmpty: boolean;
+  /** Keys of problems whose loss an admin has accepted. */
+  readonly accepted: readonly string[];
+}
+
+export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Generator<null, Survey> {
+  const { decided, storeIsEmpty } = known;
   const found = findLegacy(storage);
   const problems: LegacyProblem[] = [...found.problems];
   const hints: ReadonlyMap<number, number>[] = [...found.lostVectors];
@@ -71,13 +81,14 @@ export function* survey(storage: LegacyStorage, decided: "joined" | "left" | nul
       sources.unshift({ ...document, deletes: DeleteSet.empty });
     }
   }
+  const counted = problems.map((problem) => (known.accepted.includes(problem.key) ? { ...problem, isLoss: false } : problem));
   return {
     sources,
     deletes,
-    problems,
+    problems: counted,
     lost,
     hints,
-    hasLoss: problems.some((problem) => problem.isLoss),
+    hasLoss: counted.some((problem) => problem.isLoss),
     left: decision === "left" ? document : null,
     document: decision,
     otherKeys: found.otherKeys,

@@ -86,7 +86,8 @@ export class RoomBlobs {
 
   /** Whether attachments of this vault lie in R2, or may lie there. */
   get mayNeedBucket(): boolean {
-    this.#isForeign ??= this.#host.isForeign();
+    // Until the takeover: then the note says whether there are any.
+    if (this.#isForeign !== false) this.#isForeign = this.#host.isForeign();
     return this.#isForeign || this.store.r2UsedAtMs !== null;
   }
 

@@ -1,0 +1,198 @@
+/**
+ * Deletes what an older server left, in bounded batches, after comparing once more that ours hold all of it. From the first deletion on what is left means
+ * nothing: a note says so in the same transaction, and the next opening goes on with the deleting.
+ */
+import { LIMITS } from "../limits.ts";
+import { ClockIndex } from "../storage/clock-index.ts";
+import type { VaultStore } from "../storage/vault-store.ts";
+import { subtract } from "../update/delete-set.ts";
+import { splitNews } from "../update/news.ts";
+import { Pacer } from "../update/pacer.ts";
+import { type Blocked, emitClosed } from "./emit-closed.ts";
+import { legacyFingerprint } from "./fingerprint.ts";
+import { type MoveHost, reachOf } from "./move.ts";
+import { type TakeoverRecord, readRecord, writeRecord } from "./record.ts";
+import type { Source } from "./source.ts";
+import { type Survey, survey } from "./survey.ts";
+import { verify } from "./verify.ts";
+
+/** Answer of `POST /__yaos/cleanup-kv` (compat sheet, 2.6), with more than the old one said. */
+export interface CleanUpReport {
+  readonly status: "aborted" | "noop" | "cleaned" | "failed";
+  readonly keysDeleted: number;
+  /** Rows of PR #51's tables. */
+  readonly rowsDeleted: number;
+  readonly dryRun?: true;
+  /** In a dry run: what would go. */
+  readonly keysToDelete?: number;
+  readonly rowsToDelete?: number;
+  /** What stays, with the reason. */
+  readonly kept?: readonly { readonly name: string; readonly reason: string }[];
+  readonly error?: string;
+}
+
+/** Keys of one batch: what the platform takes in one call. */
+const BATCH = 128;
+/** Keys listed at once: their values come along, and may be megabytes. */
+const LIST = 16;
+const ROWS = 32;
+const PREFIXES = ["document:journal:", "document:checkpoint:"];
+const PAUSE_EVERY = 4 * 1024 * 1024;
+
+const NOTHING = { keysDeleted: 0, rowsDeleted: 0 };
+const REFUSING = "refusing to delete KV data (would cause data loss)";
+
+/**
+ * Compares, then deletes. Nothing else may rewrite the store's chunks meanwhile; commits may go on.
+ * @param store the room's own @param trouble why the room cannot vouch for its storage now, or null
+ */
+export function* cleanUp(host: MoveHost, store: VaultStore, trouble: string | null, dryRun: boolean): Generator<null, CleanUpReport> {
+  const aborted = (error: string): CleanUpReport => ({ status: "aborted", ...NOTHING, ...(dryRun ? { dryRun } : {}), error });
+  if (legacyFingerprint(host.legacy) === null) return { status: "noop", ...NOTHING, ...(dryRun ? { dryRun } : {}) };
+  if (trouble !== null) return aborted(`${trouble}: ${REFUSING}`);
+  const record = readRecord(host.sql);
+  if (record === null || record.state === "moving") return aborted(`SQL storage is empty: ${REFUSING}`);
+  const pacer = new Pacer(PAUSE_EVERY);
+  const found = yield* survey(host.legacy, { decided: record.document, storeIsEmpty: false, accepted: record.accepted }, pacer);
+  if (found.hasLoss || record.state === "incomplete") return aborted(`part of the old vault cannot be read (${firstLoss(found)}) and nobody has accepted the loss: ${REFUSING}`);
+  const isEmpty = found.sources.some((source) => source.structs > 0) && store.clocks.vector.size === 0;
+  if (isEmpty) return aborted(`SQL storage is empty: ${REFUSING}`);
+  const blocked = yield* waiting(store, found.sources);
+  if (typeof blocked === "string") return aborted(`${blocked}: ${REFUSING}`);
+  const lacking = subtract(found.deletes, store.readDeletes());
+  if (!lacking.isEmpty) return aborted(`${lacking.rangeCount} delete ranges are not in SQL storage: ${REFUSING}`);
+  const reached = reachOf(found.sources, { blocked });
+  const verdict = yield* verify(store, found.sources, (client) => reached.get(client) ?? 0, pacer);
+  if (!verdict.ok) return aborted(`${verdict.reason}: ${REFUSING}`);
+  const kept = yield* keptEntries(store, found, blocked, pacer);
+  const keep = kept.flatMap(({ keys }) => keys);
+  const keptNames = kept.map(({ name, reason }) => ({ name, reason }));
+  const rows = countRows(host);
+  const all = [...found.sources.flatMap((source) => source.entry.keys), ...found.lost.flatMap((entry) => entry.keys), ...(found.left?.entry.keys ?? []), ...found.otherKeys];
+  const keysToDelete = new Set(all.filter((key) => !keep.includes(key))).size;
+  if (dryRun) return { status: "noop", ...NOTHING, dryRun, keysToDelete, rowsToDelete: rows, kept: keptNames };
+  if (keysToDelete === 0 && rows === 0) return { status: "noop", ...NOTHING, kept: keptNames };
+  writeRecord(host.sql, { ...record, state: "cleaning", keep });
+  const deleted = yield* finishCleaning(host);
+  return { status: "cleaned", ...deleted, kept: keptNames };
+}
+
+/** Deletes everything but what is to be kept; begins or goes on. In turns: each batch is durable with its turn. */
+export function* finishCleaning(host: MoveHost): Generator<null, { keysDeleted: number; rowsDeleted: number }> {
+  const { legacy, sql } = host;
+  const record = readRecord(sql);
+  if (record?.state !== "cleaning") return NOTHING;
+  const keep = new Set(record.keep);
+  let keysDeleted = 0;
+  let batch: string[] = [];
+  const flush = (): void => {
+    if (batch.length > 0) legacy.delete(batch);
+    keysDeleted += batch.length;
+    batch = [];
+  };
+  // First what an old server begins with, and together: one that is put back in between finds an empty vault rather than a torn one.
+  for (const key of ["document:checkpoint:current", "document:journal:meta", "document"]) {
+    if (!keep.has(key) && legacy.get(key) !== undefined) batch.push(key);
+  }
+  flush();
+  for (const prefix of PREFIXES) {
+    for (let after: string | null = null; ; ) {
+      const listed = legacy.list(prefix, after, LIST);
+      if (listed.length === 0) break;
+      for (const [key] of listed) if (!keep.has(key)) batch.push(key);
+      after = listed.at(-1)![0];
+      if (batch.length + LIST > BATCH) {
+        flush();
+        yield null;
+      }
+    }
+  }
+  flush();
+  let rowsDeleted = 0;
+  for (const { table, id } of presentTables(host)) {
+    for (let left = rowsOf(host, table); left > 0; left = rowsOf(host, table)) {
+      sql.exec(`DELETE FROM ${table} WHERE ${id} IN (SELECT ${id} FROM ${table} ORDER BY ${id} LIMIT ${ROWS})`);
+      rowsDeleted += Math.min(left, ROWS);
+      yield null;
+    }
+  }
+  const next: TakeoverRecord = {
+    ...record,
+    state: "complete",
+    missing: null,
+    fingerprint: legacyFingerprint(legacy),
+    keep: [...keep],
+    marker: { ...record.marker, cleaned_at: new Date(host.clock.nowMs()).toISOString() },
+  };
+  writeRecord(sql, next);
+  return { keysDeleted, rowsDeleted };
+}
+
+/** What of the sources waits behind gaps; a sentence when something follows on and is not stored. */
+function* waiting(store: VaultStore, sources: readonly Source[]): Generator<null, (Blocked & { source: Source })[] | string> {
+  const blocked: (Blocked & { source: Source })[] = [];
+  for (const source of sources) {
+    const steps = emitClosed(source, store.clocks, { batchBytes: LIMITS.takeoverBatchBytes, windowBytes: LIMITS.takeoverWindowBytes });
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) {
+        for (const each of step.value) blocked.push({ ...each, source });
+        break;
+      }
+      if (step.value !== null) return `${source.entry.name} holds edits that SQL storage does not`;
+      yield null;
+    }
+  }
+  return blocked;
+}
+
+/** Entries that hold anything ours do not: they stay. */
+function* keptEntries(store: VaultStore, found: Survey, blocked: readonly (Blocked & { source: Source })[], pacer: Pacer): Generator<null, { name: string; reason: string; keys: readonly string[] }[]> {
+  const kept: { name: string; reason: string; keys: readonly string[] }[] = [];
+  // Structs behind gaps that the room keeps by itself, as it does with those of its clients.
+  const held = new ClockIndex();
+  for (const { update } of store.held) {
+    const { ready, held: behind } = splitNews(update, () => 0);
+    for (const range of [...ready, ...behind]) held.add(range.client, range.from, range.to);
+  }
+  for (const source of new Set(blocked.map((each) => each.source))) {
+    const isHeld = blocked.filter((each) => each.source === source).every((each) => held.has(each.client, each.from, each.to));
+    if (!isHeld) kept.push({ name: source.entry.name, reason: "some of it waits behind a gap", keys: source.entry.keys });
+  }
+  for (const entry of found.lost) {
+    if (entry.isLive) kept.push({ name: entry.name, reason: "it does not verify", keys: entry.keys });
+  }
+  const { left } = found;
+  if (left !== null) {
+    const behind = yield* waiting(store, [left]);
+    const isThere = typeof behind !== "string" && behind.length === 0 && subtract(left.deletes, store.readDeletes()).isEmpty;
+    const ends = new Map(left.sections.map((section) => [section.client, section.end]));
+    if (!isThere || !(yield* verify(store, [left], (client) => ends.get(client) ?? 0, pacer)).ok) {
+      kept.push({ name: left.entry.name, reason: "it is not part of the vault; export it first", keys: left.entry.keys });
+    }
+  }
+  return kept;
+}
+
+function firstLoss(found: Survey): string {
+  return found.problems.find((problem) => problem.isLoss)?.reason ?? "unknown";
+}
+
+function presentTables(host: MoveHost): { table: string; id: string }[] {
+  const tables = [
+    { table: "snapshot_chunks", id: "chunk_index" },
+    { table: "journal", id: "id" },
+  ];
+  return tables.filter(({ table, id }) => {
+    const columns = host.sql.exec<{ name: string }>(`PRAGMA table_info(${table})`).map((row) => row.name);
+    return columns.includes(id) && columns.includes("data");
+  });
+}
+
+function rowsOf(host: MoveHost, table: string): number {
+  return host.sql.exec<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]!.n;
+}
+
+function countRows(host: MoveHost): number {
+  return presentTables(host).reduce((sum, { table }) => sum + rowsOf(host, table), 0);
+}

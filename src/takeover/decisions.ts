@@ -1,0 +1,24 @@
+/** What an admin may decide about a takeover: to go on without what is lost, or to have a move tried again. */
+import type { Sql } from "../ports.ts";
+import { readRecord, writeRecord } from "./record.ts";
+
+/** `done`: the room is to be opened anew. */
+export type Decision = { readonly status: "done"; readonly accepted: readonly string[] } | { readonly status: "noop" };
+
+/** Accepts every loss named so far. Nothing is deleted: what is lost stays where it is, and what waits behind it too. */
+export function acceptLoss(sql: Sql): Decision {
+  const record = readRecord(sql);
+  if (record?.state !== "incomplete") return { status: "noop" };
+  const accepted = [...new Set([...record.accepted, ...record.problems.filter((problem) => problem.isLoss).map((problem) => problem.key)])];
+  // The move runs again, and finds nothing lost that anybody misses.
+  writeRecord(sql, { ...record, accepted, state: "moving", attempts: 0 });
+  return { status: "done", accepted };
+}
+
+/** Lets a move that was given up be tried again. */
+export function retryMove(sql: Sql): Decision {
+  const record = readRecord(sql);
+  if (record === null || (record.state !== "moving" && record.state !== "incomplete")) return { status: "noop" };
+  writeRecord(sql, { ...record, state: "moving", attempts: 0 });
+  return { status: "done", accepted: record.accepted };
+}

@@ -1,0 +1,121 @@
+/**
+ * What has to be done about an older server's storage before a room may be opened: mostly nothing, which costs a few reads; else a move, step by step;
+ * else it is said why not. The room begins after it.
+ */
+import type { MissingPart, TakeoverView } from "../room/takeover-view.ts";
+import { DamagedRowError } from "../storage/damage.ts";
+import { readTombstone } from "../storage/tombstone.ts";
+import { VaultStore } from "../storage/vault-store.ts";
+import { finishCleaning } from "./clean-up.ts";
+import { fallbackUpdates } from "./fallback.ts";
+import { legacyFingerprint } from "./fingerprint.ts";
+import { type MoveHost, TakeoverStuckError, move } from "./move.ts";
+import { type TakeoverRecord, TakeoverRecordError, readRecord } from "./record.ts";
+
+/** How this instance of the object came to its vault: debug's `storage.mode` and `migrationStatus`. */
+export interface OpenedAs {
+  readonly record: TakeoverRecord | null;
+  /** Something of an older server is stored. */
+  readonly hasLegacy: boolean;
+  /** This instance made the move. */
+  readonly movedNow: boolean;
+  /** Milliseconds of the move this instance made, or null. */
+  readonly moveMs: number | null;
+  /** Why there is no room for this vault, or null. */
+  readonly refusal: string | null;
+}
+
+export interface Opening {
+  readonly view: TakeoverView;
+  readonly as: OpenedAs;
+}
+
+/** @param filled called when a room reports that its holes are filled */
+export interface OpeningHost extends MoveHost {
+  readonly filled: () => void;
+}
+
+/**
+ * What is to be done. A generator when it takes more than reading; run it to its end, in as many turns as it takes, before anything else touches the
+ * object's storage. It does not throw for what is wrong with the storage: then the opening says why nobody can be let in.
+ */
+export function beginOpening(host: OpeningHost): Opening | Generator<null, Opening> {
+  let record: TakeoverRecord | null;
+  let fingerprint: string | null;
+  try {
+    if (readTombstone(host.sql) !== null) return opened(host, null, false, null, null);
+    record = readRecord(host.sql);
+    fingerprint = legacyFingerprint(host.legacy);
+  } catch (error) {
+    return refused(host, null, error);
+  }
+  if (record?.state === "cleaning") return cleaning(host);
+  const isMoved = record !== null && record.state !== "moving" && record.fingerprint === fingerprint;
+  if (isMoved || (record === null && fingerprint === null)) return opened(host, record, fingerprint !== null, null, null);
+  // What was there was deleted by somebody else once everything of it was here.
+  if (fingerprint === null && record !== null && record.state !== "moving") return opened(host, record, false, null, null);
+  // Without tables that can be read there is nothing to move into; the room says so, or serves what the old ones have.
+  if (!isReadable(host)) return opened(host, record, fingerprint !== null, null, null);
+  return moving(host, fingerprint);
+}
+
+/** Whether everything an older server left is in our tables, or there is nothing. Reads only. */
+export function isTakenOver(host: Pick<MoveHost, "sql" | "legacy">): boolean {
+  try {
+    const record = readRecord(host.sql);
+    return record === null ? legacyFingerprint(host.legacy) === null : record.state === "complete" || record.state === "cleaning";
+  } catch {
+    return false;
+  }
+}
+
+function* moving(host: OpeningHost, fingerprint: string | null): Generator<null, Opening> {
+  const startedMs = host.clock.nowMs();
+  try {
+    const record = yield* move(host, fingerprint);
+    return opened(host, record, fingerprint !== null, null, host.clock.nowMs() - startedMs);
+  } catch (error) {
+    return refused(host, safeRecord(host), error);
+  }
+}
+
+function* cleaning(host: OpeningHost): Generator<null, Opening> {
+  try {
+    yield* finishCleaning(host);
+    return opened(host, readRecord(host.sql), legacyFingerprint(host.legacy) !== null, null, null);
+  } catch (error) {
+    return refused(host, safeRecord(host), error);
+  }
+}
+
+function isReadable(host: OpeningHost): boolean {
+  try {
+    new VaultStore(host.sql, host.checksum).open();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function opened(host: OpeningHost, record: TakeoverRecord | null, hasLegacy: boolean, refusal: string | null, moveMs: number | null): Opening {
+  const missing: MissingPart | null = record?.state === "incomplete" ? record.missing : null;
+  return {
+    view: { refusal, missing, fallback: () => (hasLegacy ? fallbackUpdates(host) : null), filled: host.filled },
+    as: { record, hasLegacy, movedNow: moveMs !== null, moveMs, refusal },
+  };
+}
+
+function refused(host: OpeningHost, record: TakeoverRecord | null, error: unknown): Opening {
+  const text = error instanceof Error ? error.message : String(error);
+  const isKnown = error instanceof TakeoverStuckError || error instanceof TakeoverRecordError || error instanceof DamagedRowError;
+  host.log.event("error", "takeover.failed", { error: text.slice(0, 200), known: isKnown });
+  return opened(host, record, true, `the vault of the older server could not be taken over: ${text}`, null);
+}
+
+function safeRecord(host: OpeningHost): TakeoverRecord | null {
+  try {
+    return readRecord(host.sql);
+  } catch {
+    return null;
+  }
+}

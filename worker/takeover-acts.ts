@@ -1,0 +1,70 @@
+/** What an admin does about the storage of an older server, inside the room object: clean it up, decide about a loss, take out the pre-chunk document. */
+import { LIMITS } from "../src/limits.ts";
+import type { Room } from "../src/room/room.ts";
+import { bytesOf } from "../src/takeover/bytes-of.ts";
+import { type CleanUpReport, cleanUp } from "../src/takeover/clean-up.ts";
+import { acceptLoss, retryMove } from "../src/takeover/decisions.ts";
+import type { LegacyStorage } from "../src/takeover/legacy.ts";
+import type { MoveHost } from "../src/takeover/move.ts";
+import { readOptionalJsonBody } from "./json-body.ts";
+
+/** `POST /__yaos/cleanup-kv`: `{"dryRun":true}` reports, `{}` or no body cleans. */
+export async function cleanUpAct(request: Request, ready: () => Promise<Room>, host: MoveHost): Promise<Response> {
+  const body = await readOptionalJsonBody(request, LIMITS.maxJsonBodyBytes);
+  if (!body.ok) return answer({ error: body.error }, body.status);
+  const dryRun = body.value["dryRun"] ?? false;
+  if (typeof dryRun !== "boolean") return answer({ error: "invalid dryRun" }, 400);
+  const room = await ready();
+  while (room.keeper.busyWith !== null) await turn();
+  // Nothing may rewrite what is compared; edits go on.
+  const done = room.keeper.claim("maintenance");
+  try {
+    const steps = cleanUp(host, room.store, troubleOf(room), dryRun);
+    let step = steps.next();
+    while (step.done !== true) {
+      await turn();
+      step = steps.next();
+    }
+    return answer(step.value);
+  } catch (error) {
+    const report: CleanUpReport = { status: "failed", keysDeleted: 0, rowsDeleted: 0, error: error instanceof Error ? error.message : String(error) };
+    return answer(report);
+  } finally {
+    done();
+    // What waited for the chunks.
+    room.commitNow();
+  }
+}
+
+/** `POST /__yaos/takeover` `{"action":"accept-loss"|"retry"}`. @param reopen ends all sessions and makes the next to come find a new room */
+export async function decideAct(request: Request, host: MoveHost, reopen: () => void): Promise<Response> {
+  const body = await readOptionalJsonBody(request, LIMITS.maxJsonBodyBytes);
+  if (!body.ok) return answer({ error: body.error }, body.status);
+  const { action } = body.value;
+  if (action !== "accept-loss" && action !== "retry") return answer({ error: "invalid action" }, 400);
+  const decision = action === "accept-loss" ? acceptLoss(host.sql) : retryMove(host.sql);
+  if (decision.status === "done") reopen();
+  return answer(decision);
+}
+
+/** `GET /__yaos/legacy-document`: the bytes under the key `document`, one Yjs update, as they stand. */
+export function documentAct(legacy: LegacyStorage): Response {
+  const bytes = bytesOf(legacy.get("document"));
+  if (bytes === null) return answer({ error: "not found" }, 404);
+  return new Response(bytes.slice(), { headers: { "Content-Type": "application/octet-stream", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" } });
+}
+
+/** Why the room cannot vouch for its own storage now, or null. */
+function troubleOf({ health, store, erasedAtMs }: Room): string | null {
+  if (erasedAtMs !== null) return "the vault was erased";
+  if (health.kind !== "healthy") return `SQL storage cannot be trusted now (${health.reason})`;
+  return store.lost.length > 0 || store.lostUnknown ? "part of SQL storage is damaged" : null;
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+function answer(body: unknown, status = 200): Response {
+  return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" } });
+}
