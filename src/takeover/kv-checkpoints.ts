@@ -3,7 +3,7 @@
  * Without a usable pointer all of them count, because the old server had one of them.
  */
 import { CHECKPOINT_POINTER, CHECKPOINTS, chunkKey, manifestKey, vectorKey } from "./kv-keys.ts";
-import { KvEntry } from "./kv-entry.ts";
+import { damagedEntry, wholeEntry } from "./kv-entry.ts";
 import { ascending, chunkKeys, type KvInventory, takeInventory } from "./kv-listing.ts";
 import { type PointerRecord, readPointer } from "./kv-records.ts";
 import { lostVectorOf, vectorFault } from "./kv-vector.ts";
@@ -31,22 +31,18 @@ export function findCheckpoints(storage: LegacyStorage): LegacyFindings {
   let newestWhole = 0;
   for (const [version, verdict] of verdicts) if (verdict.kind === "whole") newestWhole = version;
   for (const [version, verdict] of verdicts) {
-    const isLive = pointer.kind !== "valid" || pointer.version === version;
+    // A checkpoint is the whole document: without a pointer, one that is newer and whole has all that a damaged older one had.
+    const isNamed = pointer.kind === "valid" ? pointer.version === version : verdict.kind === "whole" || version > newestWhole;
     const chunks = found.chunks.get(version) ?? new Map<number, number>();
-    const hasVector = found.vectors.has(version);
+    const place = { family: CHECKPOINTS, id: version, isLive: isNamed, hasVector: found.vectors.has(version) };
     if (verdict.kind === "damaged") {
-      // A checkpoint is the whole document: one that is newer and whole has all an older one had.
-      const isLoss = isLive && (pointer.kind === "valid" || version > newestWhole);
-      problems.push({ ...verdict.fault, isLoss });
-      if (isLoss) lose(version);
-      otherKeys.push(manifestKey(CHECKPOINTS, version), ...chunkKeys(CHECKPOINTS, version, chunks));
-      if (hasVector) otherKeys.push(vectorKey(version));
+      entries.push(damagedEntry(place, chunks, verdict.fault));
       continue;
     }
     const manifest = found.manifests.get(version)!;
-    entries.push(new KvEntry(storage, { family: CHECKPOINTS, id: version, isLive, partSizes: verdict.partSizes, sha256: manifest.sha256, hasVector }));
+    entries.push(wholeEntry(storage, place, verdict.partSizes, manifest.sha256));
     if (verdict.derived !== null) problems.push({ ...verdict.derived, isLoss: false });
-    const aside = isLive ? vectorFault(storage, version, manifest) : null;
+    const aside = isNamed ? vectorFault(storage, version, manifest) : null;
     if (aside !== null) problems.push({ key: vectorKey(version), reason: aside, isLoss: false });
     const surplus = ascending(chunks.keys()).filter((index) => index >= verdict.partSizes.length);
     if (surplus.length > 0) {
@@ -61,13 +57,14 @@ export function findCheckpoints(storage: LegacyStorage): LegacyFindings {
   const named = pointer.kind === "valid" ? pointer.version : null;
   const nameless = stray.versions.filter((version) => version !== named);
   if (nameless.length > 0) {
-    const key = chunkKeyOrVector(found, nameless[0]!);
     // With a pointer, or a manifest, this is what an unpublished or replaced checkpoint left. With neither it may be the only one there was.
     if (pointer.kind === "valid" || found.manifests.size > 0) {
-      problems.push({ key, reason: `chunks of ${nameless.length} checkpoints without a manifest: never published, or replaced`, isLoss: false });
+      problems.push({ key: manifestKey(CHECKPOINTS, nameless[0]!), reason: `${nameless.length} checkpoints with chunks and no manifest: never published, or replaced`, isLoss: false });
     } else {
-      problems.push({ key, reason: "checkpoint without a manifest: nothing proves its chunks", isLoss: true });
-      for (const version of nameless) lose(version);
+      for (const version of nameless) {
+        problems.push({ key: manifestKey(CHECKPOINTS, version), reason: `checkpoint pointer and manifest missing although version ${version} has left keys`, isLoss: true });
+        lose(version);
+      }
     }
   }
   if (found.unknown.length > 0) problems.push({ key: found.unknown[0]!, reason: `${found.unknown.length} keys of no known form`, isLoss: false });
@@ -97,9 +94,4 @@ function strays(found: KvInventory): { versions: number[]; keys: string[] } {
     if (found.vectors.has(version)) keys.push(vectorKey(version));
   }
   return { versions, keys };
-}
-
-function chunkKeyOrVector(found: KvInventory, version: number): string {
-  const chunks = found.chunks.get(version);
-  return chunks === undefined ? vectorKey(version) : chunkKeys(CHECKPOINTS, version, chunks)[0]!;
 }

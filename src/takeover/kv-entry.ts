@@ -1,61 +1,67 @@
 /** One update of the key-value layout, read chunk by chunk from its keys. */
 import { bytesOf } from "./bytes-of.ts";
 import { chunkKey, type KvFamily, manifestKey, vectorKey } from "./kv-keys.ts";
-import { LegacyDamageError, type LegacyEntry, type LegacyKind, type LegacyStorage } from "./legacy.ts";
+import { type ChunkLengths, chunkKeys, NOT_BYTES } from "./kv-listing.ts";
+import type { Fault } from "./kv-verdict.ts";
+import { LegacyDamageError, type LegacyEntry, type LegacyStorage } from "./legacy.ts";
 
-/** What was found of an entry. */
-export interface KvEntryFacts {
+/** Which entry it is. */
+export interface KvPlace {
   readonly family: KvFamily;
   /** Version or sequence number. */
   readonly id: number;
   readonly isLive: boolean;
-  readonly partSizes: readonly number[];
-  readonly sha256: string | null;
   readonly hasVector: boolean;
 }
 
-/** Tens of thousands of these may exist: keys are made when asked for. */
-export class KvEntry implements LegacyEntry {
-  readonly kind: LegacyKind;
-  readonly isLive: boolean;
-  readonly byteLength: number;
-  readonly partSizes: readonly number[];
-  readonly sha256: string | null;
-  readonly #storage: LegacyStorage;
-  readonly #family: KvFamily;
-  readonly #id: number;
-  readonly #hasVector: boolean;
+/** An entry whose chunks fit. Own properties, so that it may be spread; keys are made when asked for, as tens of thousands of entries may exist. */
+export function wholeEntry(storage: LegacyStorage, place: KvPlace, partSizes: readonly number[], sha256: string | null): LegacyEntry {
+  const { family, id, isLive, hasVector } = place;
+  return {
+    kind: family.kind,
+    name: manifestKey(family, id),
+    isLive,
+    byteLength: partSizes.reduce((sum, size) => sum + size, 0),
+    partSizes,
+    sha256,
+    get keys() {
+      const keys = [manifestKey(family, id), ...partSizes.map((_, index) => chunkKey(family, id, index))];
+      return hasVector ? [...keys, vectorKey(id)] : keys;
+    },
+    readPart: (part) => readChunk(storage, place, part, partSizes[part]!),
+  };
+}
 
-  constructor(storage: LegacyStorage, facts: KvEntryFacts) {
-    this.kind = facts.family.kind;
-    this.isLive = facts.isLive;
-    this.partSizes = facts.partSizes;
-    this.byteLength = facts.partSizes.reduce((sum, size) => sum + size, 0);
-    this.sha256 = facts.sha256;
-    this.#storage = storage;
-    this.#family = facts.family;
-    this.#id = facts.id;
-    this.#hasVector = facts.hasVector;
-  }
+/** An entry that is known not to verify: reading it says why. Its keys are its own all the same, for people to look at. */
+export function damagedEntry(place: KvPlace, lengths: ChunkLengths, fault: Fault): LegacyEntry {
+  const { family, id, isLive, hasVector } = place;
+  // What lies there, and never nothing, or nobody would ask for a part.
+  let byteLength = 0;
+  for (const size of lengths.values()) if (size !== NOT_BYTES) byteLength += size;
+  byteLength = Math.max(byteLength, 1);
+  const keys = [manifestKey(family, id), ...chunkKeys(family, id, lengths)];
+  if (hasVector) keys.push(vectorKey(id));
+  return {
+    kind: family.kind,
+    name: manifestKey(family, id),
+    isLive,
+    byteLength,
+    partSizes: [byteLength],
+    sha256: null,
+    keys,
+    readPart: () => {
+      throw new LegacyDamageError(fault.key, fault.reason);
+    },
+  };
+}
 
-  get name(): string {
-    return manifestKey(this.#family, this.#id);
-  }
-
-  get keys(): readonly string[] {
-    const keys = [this.name, ...this.partSizes.map((_, index) => chunkKey(this.#family, this.#id, index))];
-    if (this.#hasVector) keys.push(vectorKey(this.#id));
-    return keys;
-  }
-
-  readPart(part: number): Uint8Array {
-    const key = chunkKey(this.#family, this.#id, part);
-    const value = this.#storage.get(key);
-    const failed = `${this.#family.context(this.#id)} load failed`;
-    if (value === undefined) throw new LegacyDamageError(key, `${failed}: missing chunk ${part}`);
-    const bytes = bytesOf(value);
-    if (bytes === null) throw new LegacyDamageError(key, `invalid binary payload for ${key}`);
-    if (bytes.byteLength !== this.partSizes[part]) throw new LegacyDamageError(key, `${failed}: chunk ${part} has invalid length ${bytes.byteLength}`);
-    return bytes;
-  }
+function readChunk(storage: LegacyStorage, { family, id }: KvPlace, index: number, size: number): Uint8Array {
+  const key = chunkKey(family, id, index);
+  const value = storage.get(key);
+  const failed = `${family.context(id)} load failed`;
+  if (value === undefined) throw new LegacyDamageError(key, `${failed}: missing chunk ${index}`);
+  const bytes = bytesOf(value);
+  if (bytes === null) throw new LegacyDamageError(key, `invalid binary payload for ${key}`);
+  if (bytes.byteLength !== size) throw new LegacyDamageError(key, `${failed}: chunk ${index} has invalid length ${bytes.byteLength}`);
+  return bytes;
 }

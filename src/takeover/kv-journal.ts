@@ -3,8 +3,8 @@
  * Numbers run from 1 without gaps since the last checkpoint, so without usable metadata a gap says what is missing.
  */
 import { LIMITS } from "../limits.ts";
-import { KvEntry } from "./kv-entry.ts";
-import { chunkKey, JOURNAL, JOURNAL_META, manifestKey } from "./kv-keys.ts";
+import { damagedEntry, wholeEntry } from "./kv-entry.ts";
+import { CHECKPOINT_POINTER, chunkKey, DOCUMENT_KEY, JOURNAL, JOURNAL_META, manifestKey } from "./kv-keys.ts";
 import { ascending, chunkKeys, type KvInventory, takeInventory } from "./kv-listing.ts";
 import { type MetaRecord, readMeta } from "./kv-records.ts";
 import { judge } from "./kv-verdict.ts";
@@ -17,7 +17,9 @@ export function findJournal(storage: LegacyStorage): LegacyFindings {
   const seqs = ascending(found.manifests.keys());
   const span = expectedSpan(found, meta, seqs);
   const entries: LegacyEntry[] = [];
-  const problems = metaProblems(found, meta, seqs, span);
+  // Without any head this may be what an accepted loss left behind a clean-up: gaps are no news then, and clocks still tell of content that is missing.
+  const hasHead = metaValue !== undefined || storage.get(CHECKPOINT_POINTER) !== undefined || storage.get(DOCUMENT_KEY) !== undefined;
+  const problems = metaProblems(found, meta, seqs, span, hasHead);
   const otherKeys = metaValue === undefined ? [...found.unknown] : [JOURNAL_META, ...found.unknown];
 
   for (const seq of seqs) {
@@ -25,12 +27,12 @@ export function findJournal(storage: LegacyStorage): LegacyFindings {
     const chunks = found.chunks.get(seq) ?? new Map<number, number>();
     const isLive = span.isOpen || (seq >= span.from && seq < span.to);
     const verdict = judge(storage, JOURNAL, seq, manifest, chunks);
+    const place = { family: JOURNAL, id: seq, isLive, hasVector: false };
     if (verdict.kind === "damaged") {
-      problems.push({ ...verdict.fault, isLoss: isLive });
-      otherKeys.push(manifestKey(JOURNAL, seq), ...chunkKeys(JOURNAL, seq, chunks));
+      entries.push(damagedEntry(place, chunks, verdict.fault));
       continue;
     }
-    entries.push(new KvEntry(storage, { family: JOURNAL, id: seq, isLive, partSizes: verdict.partSizes, sha256: manifest.sha256, hasVector: false }));
+    entries.push(wholeEntry(storage, place, verdict.partSizes, manifest.sha256));
     if (verdict.derived !== null) problems.push({ ...verdict.derived, isLoss: false });
     const surplus = ascending(chunks.keys()).filter((index) => index >= verdict.partSizes.length);
     if (surplus.length > 0) {
@@ -84,7 +86,7 @@ function bytesOfAll(found: KvInventory, seqs: readonly number[]): number {
   return sum;
 }
 
-function metaProblems(found: KvInventory, meta: MetaRecord, seqs: readonly number[], span: Span): LegacyProblem[] {
+function metaProblems(found: KvInventory, meta: MetaRecord, seqs: readonly number[], span: Span, hasHead: boolean): LegacyProblem[] {
   const problems: LegacyProblem[] = [];
   const named = seqs.filter((seq) => seq >= span.from && seq < span.to);
   const missing = span.to - span.from - named.length;
@@ -101,9 +103,10 @@ function metaProblems(found: KvInventory, meta: MetaRecord, seqs: readonly numbe
     if (missing > 0 || total !== meta.totalBytes) problems.push({ key: JOURNAL_META, reason, isLoss: false });
     return problems;
   }
-  for (const seq of gaps(named, span, LIMITS.maxNamedLegacyLosses)) problems.push({ key: manifestKey(JOURNAL, seq), reason: counts, isLoss: true });
+  const isLoss = hasHead || seqs.length === 0;
+  for (const seq of gaps(named, span, LIMITS.maxNamedLegacyLosses)) problems.push({ key: manifestKey(JOURNAL, seq), reason: counts, isLoss });
   if (missing > LIMITS.maxNamedLegacyLosses) {
-    problems.push({ key: JOURNAL_META, reason: `${counts}; ${missing - LIMITS.maxNamedLegacyLosses} of the missing are not named here`, isLoss: true });
+    problems.push({ key: JOURNAL_META, reason: `${counts}; ${missing - LIMITS.maxNamedLegacyLosses} of the missing are not named here`, isLoss });
   }
   return problems;
 }

@@ -19,12 +19,9 @@ export function findKvEntries(storage: LegacyStorage): LegacyFindings {
 function findDocument(storage: LegacyStorage): LegacyFindings {
   const value = storage.get(DOCUMENT_KEY);
   if (value === undefined) return joinFindings([]);
-  const bytes = bytesOf(value);
-  if (bytes === null) {
-    const problem = { key: DOCUMENT_KEY, reason: `invalid binary payload for ${DOCUMENT_KEY}`, isLoss: true };
-    return { entries: [], problems: [problem], lostVectors: [], otherKeys: [DOCUMENT_KEY] };
-  }
-  return { entries: [documentEntry(storage, bytes.byteLength)], problems: [], lostVectors: [], otherKeys: [] };
+  // No bytes: reading it says so. Whether that is a loss depends on what else there is.
+  const byteLength = bytesOf(value)?.byteLength ?? 1;
+  return { ...joinFindings([]), entries: [documentEntry(storage, byteLength)] };
 }
 
 function documentEntry(storage: LegacyStorage, byteLength: number): LegacyEntry {
