@@ -55,7 +55,7 @@ function takeoverReport(as: OpenedAs | null, record: TakeoverRecord | null, lega
     attempts: record?.attempts ?? 0,
     document: record?.document ?? null,
     missing: record?.missing ?? null,
-    accepted: record?.accepted ?? [],
+    settled: record?.settled ?? [],
     kept: record?.keep ?? [],
     problems: record?.problems ?? [],
     sources: record?.sources ?? [],

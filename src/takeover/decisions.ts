@@ -3,16 +3,16 @@ import type { Sql } from "../ports.ts";
 import { readRecord, writeRecord } from "./record.ts";
 
 /** `done`: the room is to be opened anew. */
-export type Decision = { readonly status: "done"; readonly accepted: readonly string[] } | { readonly status: "noop" };
+export type Decision = { readonly status: "done"; readonly settled: readonly string[] } | { readonly status: "noop" };
 
 /** Accepts every loss named so far. Nothing is deleted: what is lost stays where it is, and what waits behind it too. */
 export function acceptLoss(sql: Sql): Decision {
   const record = readRecord(sql);
   if (record?.state !== "incomplete") return { status: "noop" };
-  const accepted = [...new Set([...record.accepted, ...record.problems.filter((problem) => problem.isLoss).map((problem) => problem.key)])];
+  const settled = [...new Set([...record.settled, ...record.problems.filter((problem) => problem.isLoss).map((problem) => problem.key)])];
   // The move runs again, and finds nothing lost that anybody misses.
-  writeRecord(sql, { ...record, accepted, state: "moving", attempts: 0 });
-  return { status: "done", accepted };
+  writeRecord(sql, { ...record, settled, state: "moving", attempts: 0 });
+  return { status: "done", settled };
 }
 
 /** Lets a move that was given up be tried again. */
@@ -20,5 +20,5 @@ export function retryMove(sql: Sql): Decision {
   const record = readRecord(sql);
   if (record === null || (record.state !== "moving" && record.state !== "incomplete")) return { status: "noop" };
   writeRecord(sql, { ...record, state: "moving", attempts: 0 });
-  return { status: "done", accepted: record.accepted };
+  return { status: "done", settled: record.settled };
 }

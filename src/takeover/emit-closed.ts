@@ -33,6 +33,8 @@ export interface EmitOptions {
 
 /** Smallest window of a client, bytes. */
 const MIN_WINDOW_BYTES = 4 * 1024;
+/** Windows of full size that fit at once. Most clients of many have short sections, and histories go from one to the next. */
+const WINDOWS_AT_ONCE = 256;
 /** Memory reserved for a batch at first; larger ones grow. */
 const BATCH_RESERVE_BYTES = 256 * 1024;
 
@@ -92,7 +94,7 @@ class Emission {
     this.#batchBytes = options.batchBytes;
     this.#batch = new BatchWriter(Math.min(options.batchBytes, BATCH_RESERVE_BYTES));
     this.#pool = new WindowPool(options.windowBytes);
-    this.#windowBytes = Math.max(MIN_WINDOW_BYTES, Math.floor(options.windowBytes / Math.max(1, sections.length)));
+    this.#windowBytes = Math.max(MIN_WINDOW_BYTES, Math.floor(options.windowBytes / Math.max(1, Math.min(sections.length, WINDOWS_AT_ONCE))));
     this.#ends = new Float64Array(sections.length);
     this.#states = new Uint8Array(sections.length);
     this.#onStack = new Uint8Array(sections.length);

@@ -3,6 +3,9 @@ import type { MissingPart } from "../room/takeover-view.ts";
 import type { ClockIndex } from "../storage/clock-index.ts";
 import type { ClientRange } from "../update/news.ts";
 import type { Blocked } from "./emit-closed.ts";
+import type { LegacyProblem } from "./legacy.ts";
+import type { TakeoverRecord } from "./record.ts";
+import type { LossHint } from "./survey.ts";
 
 /** Named ranges kept; a vault with more holes counts as one of which not all can be named. */
 const MAX_RANGES = 1_000;
@@ -12,12 +15,12 @@ const MAX_RANGES = 1_000;
  * @param hints how far lost content is believed to have reached, per client
  * @param blocked structs that verify and wait for what is missing: they are not missing themselves
  */
-export function missingPart(known: ClockIndex, hints: readonly ReadonlyMap<number, number>[], blocked: readonly Blocked[], reason: string): MissingPart {
+export function missingPart(known: ClockIndex, hints: readonly LossHint[], blocked: readonly Blocked[], reason: string): MissingPart {
   const wanted = new Map<number, number>();
   const want = (client: number, end: number): void => {
     if (end > known.end(client)) wanted.set(client, Math.max(wanted.get(client) ?? 0, end));
   };
-  for (const hint of hints) for (const [client, end] of hint) want(client, end);
+  for (const { reach } of hints) for (const [client, end] of reach) want(client, end);
   for (const { client, from, waitsFor } of blocked) {
     want(waitsFor.client, waitsFor.clock + 1);
     if (from > known.end(client)) want(client, from);
@@ -39,4 +42,24 @@ export function missingPart(known: ClockIndex, hints: readonly ReadonlyMap<numbe
     if (at < end) ranges.push({ client, from: at, to: end });
   }
   return { ranges: ranges.slice(0, MAX_RANGES), isUnnamed: ranges.length === 0 || ranges.length > MAX_RANGES, reason };
+}
+
+/**
+ * The problems of a survey with those losses taken back that are none: what they held is stored, from elsewhere in the old storage or from a client.
+ * @param before the record of the move before: what was named missing then and is stored now tells that its losses are healed, once nothing waits any more
+ */
+export function settle(problems: readonly LegacyProblem[], hints: readonly LossHint[], known: ClockIndex, before: TakeoverRecord, blocked: readonly Blocked[]): LegacyProblem[] {
+  const isFilled = isStored(before.missing, known) && blocked.length === 0;
+  return problems.map((problem) => {
+    if (!problem.isLoss) return problem;
+    const own = hints.filter(({ key }) => key === problem.key);
+    const isCovered = own.length > 0 && own.every(({ reach }) => [...reach].every(([client, end]) => known.has(client, 0, end)));
+    const isHealed = isCovered || (isFilled && before.problems.some(({ key, isLoss }) => isLoss && key === problem.key));
+    return isHealed ? { ...problem, isLoss: false, reason: `${problem.reason} (what it held is stored)` } : problem;
+  });
+}
+
+/** Whether everything that was missing by name is stored, and nothing else was missing. */
+export function isStored(missing: MissingPart | null, known: ClockIndex): boolean {
+  return missing !== null && !missing.isUnnamed && missing.ranges.every(({ client, from, to }) => known.has(client, from, to));
 }

@@ -14,7 +14,7 @@ import { subtract } from "../update/delete-set.ts";
 import { Pacer } from "../update/pacer.ts";
 import { readRun, readUpdate } from "../update/reader.ts";
 import type { LegacyStorage } from "./legacy.ts";
-import { missingPart } from "./missing.ts";
+import { missingPart, settle } from "./missing.ts";
 import { type TakeoverRecord, readRecord, writeRecord } from "./record.ts";
 import type { Source } from "./source.ts";
 import { type Survey, sourceReports, survey } from "./survey.ts";
@@ -42,7 +42,7 @@ const NO_RECORD: TakeoverRecord = {
   attempts: 0,
   progress: 0,
   document: null,
-  accepted: [],
+  settled: [],
   keep: [],
   missing: null,
   problems: [],
@@ -75,7 +75,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   const pacer = new Pacer(PAUSE_EVERY);
   yield null;
 
-  const found = yield* survey(host.legacy, { decided: before.document, storeIsEmpty: storeWasEmpty, accepted: before.accepted }, pacer);
+  const found = yield* survey(host.legacy, { decided: before.document, storeIsEmpty: storeWasEmpty, settled: before.settled }, pacer);
   // Kept before anything of it is stored: later the tables are not empty any more.
   if (found.document !== begun.document) writeRecord(sql, { ...begun, document: found.document });
   yield null;
@@ -91,13 +91,15 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
       store.setAside([error], clock.nowMs());
     }
   }
-  const problems = verdict.ok ? [...found.problems] : [...found.problems, { key: VERIFICATION, reason: verdict.reason, isLoss: !before.accepted.includes(VERIFICATION) }];
+  const settled = settle(found.problems, found.hints, store.clocks, before, united!.blocked);
+  const problems = verdict.ok ? settled : [...settled, { key: VERIFICATION, reason: verdict.reason, isLoss: !before.settled.includes(VERIFICATION) }];
   const hasLoss = problems.some((problem) => problem.isLoss);
   let missing: MissingPart | null = null;
   if (hasLoss) {
     const reasons = problems.filter((problem) => problem.isLoss).map((problem) => problem.reason);
     const reason = reasons.length === 1 ? reasons[0]! : `${reasons[0]!} and ${reasons.length - 1} more`;
-    missing = missingPart(store.clocks, found.hints, united!.blocked, reason);
+    const open = new Set(problems.filter((problem) => problem.isLoss).map((problem) => problem.key));
+    missing = missingPart(store.clocks, found.hints.filter(({ key }) => open.has(key)), united!.blocked, reason);
   } else if (!(yield* holdBlocked(store, united!.blocked, () => clock.nowMs()))) {
     problems.push({ key: "held", reason: "more structs wait behind gaps than a room keeps; the rest stays in the old storage", isLoss: false });
   }
@@ -109,6 +111,8 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
     state: hasLoss ? "incomplete" : "complete",
     document: found.document,
     attempts: 0,
+    // What is settled now stays so when an old server has written again.
+    settled: found.problems.filter((problem, at) => before.settled.includes(problem.key) || (problem.isLoss && !settled[at]!.isLoss)).map((problem) => problem.key),
     missing,
     problems,
     sources,

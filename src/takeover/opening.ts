@@ -8,6 +8,7 @@ import { readTombstone } from "../storage/tombstone.ts";
 import { VaultStore } from "../storage/vault-store.ts";
 import { finishCleaning } from "./clean-up.ts";
 import { fallbackUpdates } from "./fallback.ts";
+import { isStored } from "./missing.ts";
 import { legacyFingerprint } from "./fingerprint.ts";
 import { type MoveHost, TakeoverStuckError, move } from "./move.ts";
 import { type TakeoverRecord, TakeoverRecordError, readRecord } from "./record.ts";
@@ -51,6 +52,7 @@ export function beginOpening(host: OpeningHost): Opening | Generator<null, Openi
   }
   if (record?.state === "cleaning") return cleaning(host);
   const isMoved = record !== null && record.state !== "moving" && record.fingerprint === fingerprint;
+  if (record?.state === "incomplete" && record.fingerprint === fingerprint && isFilled(host, record)) return moving(host, fingerprint);
   if (isMoved || (record === null && fingerprint === null)) return opened(host, record, fingerprint !== null, null, null);
   // What was there was deleted by somebody else once everything of it was here.
   if (fingerprint === null && record !== null && record.state !== "moving") return opened(host, record, false, null, null);
@@ -86,6 +88,17 @@ function* cleaning(host: OpeningHost): Generator<null, Opening> {
   } catch (error) {
     return refused(host, safeRecord(host), error);
   }
+}
+
+/** A client has brought what was missing: what waited for it follows on now. */
+function isFilled(host: OpeningHost, record: TakeoverRecord): boolean {
+  const store = new VaultStore(host.sql, host.checksum);
+  try {
+    store.open();
+  } catch {
+    return false;
+  }
+  return isStored(record.missing, store.clocks);
 }
 
 function isReadable(host: OpeningHost): boolean {

@@ -37,8 +37,8 @@ export interface TakeoverRecord {
   readonly progress: number;
   /** What was decided about the pre-chunk `document`; null when there was none. */
   readonly document: "joined" | "left" | null;
-  /** Keys of problems an admin has said to go on without. */
-  readonly accepted: readonly string[];
+  /** Keys of problems that count as losses no more: an admin goes on without what they held, or a client has brought it. */
+  readonly settled: readonly string[];
   /** Keys under which the old storage keeps what ours does not have, for a clean-up under way. */
   readonly keep: readonly string[];
   readonly missing: MissingPart | null;

@@ -22,8 +22,6 @@ export interface StructRun {
 /** Told how many bytes a cursor's window is about to take, 0 when it was given up. */
 export type WindowKeeper = (cursor: StructCursor, byteLength: number) => void;
 
-/** A struct of a vault takes some 55 bytes on average (34 MB in 618,000 of them). */
-const USUAL_STRUCT_BYTES = 64;
 const EMPTY_WINDOW = new Uint8Array(0);
 const NO_VISITOR: UpdateVisitor = {};
 
@@ -80,7 +78,7 @@ export class StructCursor {
   peek(): StructView | null {
     if (this.#isRead) return this.#view;
     if (this.#left === 0) return null;
-    if (this.#reader === null) this.#load(this.#usualBytes);
+    if (this.#reader === null) this.#load(this.#windowBytes);
     for (;;) {
       const reader = this.#reader!;
       beginSection(this.#view, this.#run.client, this.#clock);
@@ -92,7 +90,7 @@ export class StructCursor {
         if (!(error instanceof UpdateRefusedError)) throw error;
         if (error.code !== "truncated" || this.#base + reader.end >= this.#run.to) throw new UpdateRefusedError(error.code, this.#base + error.offset);
         // Only the window's end: begin it at this struct, or when it does already, make it larger.
-        this.#load(this.#offset > 0 ? this.#usualBytes : reader.end * 2);
+        this.#load(this.#offset > 0 ? this.#windowBytes : reader.end * 2);
       }
     }
   }
@@ -117,11 +115,6 @@ export class StructCursor {
     this.#buffer = null;
     this.window = EMPTY_WINDOW;
     this.#keeper?.(this, 0);
-  }
-
-  /** What a window begins with: not much more than the structs left are likely to take, as runs of a few are the rule. */
-  get #usualBytes(): number {
-    return Math.min(this.#windowBytes, 256 + this.#left * USUAL_STRUCT_BYTES);
   }
 
   #load(size: number): void {

@@ -10,6 +10,12 @@ import { readSource } from "./read-source.ts";
 import type { SourceReport } from "./record.ts";
 import type { Source } from "./source.ts";
 
+/** How far lost content reached, per client, and the key of its problem. Names holes, proves nothing. */
+export interface LossHint {
+  readonly key: string;
+  readonly reach: ReadonlyMap<number, number>;
+}
+
 export interface Survey {
   /** What is to be united, in order. Their own delete sets are in `deletes` and left out here, or each journal entry would hold the whole vault's. */
   readonly sources: readonly Source[];
@@ -18,9 +24,9 @@ export interface Survey {
   readonly problems: readonly LegacyProblem[];
   /** Entries that do not verify. */
   readonly lost: readonly LegacyEntry[];
-  /** What content that is lost is believed to have reached, per client; one for each loss of which that is known. */
-  readonly hints: readonly ReadonlyMap<number, number>[];
-  /** Content is lost. */
+  /** What content that is lost is believed to have reached, for each loss of which that is known. */
+  readonly hints: readonly LossHint[];
+  /** Content is lost, as far as the old storage alone can tell. */
   readonly hasLoss: boolean;
   /** The pre-chunk `document`, when it verifies and does not join. */
   readonly left: Source | null;
@@ -34,15 +40,19 @@ export interface Known {
   readonly decided: "joined" | "left" | null;
   /** Our tables hold nothing. */
   readonly storeIsEmpty: boolean;
-  /** Keys of problems whose loss an admin has accepted. */
-  readonly accepted: readonly string[];
+  /** Keys of problems that count as losses no more. */
+  readonly settled: readonly string[];
 }
 
 export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Generator<null, Survey> {
   const { decided, storeIsEmpty } = known;
   const found = findLegacy(storage);
   const problems: LegacyProblem[] = [...found.problems];
-  const hints: ReadonlyMap<number, number>[] = [...found.lostVectors];
+  const hints: LossHint[] = [];
+  for (const problem of found.problems) {
+    // A checkpoint without its manifest: its vector may have outlived it.
+    if (problem.isLoss && problem.key.startsWith("document:checkpoint:")) for (const reach of found.lostVectors) hints.push({ key: problem.key, reach });
+  }
   const lost: LegacyEntry[] = [];
   const sources: Source[] = [];
   let deletes = DeleteSet.empty;
@@ -67,7 +77,7 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
       problems.push(problem);
       if (!entry.isLive) continue;
       const hint = lostVectorOf(storage, entry) ?? (yield* believedReach(entry, storage, pacer));
-      if (hint !== null) hints.push(hint);
+      if (hint !== null) hints.push({ key: problem.key, reach: hint });
     }
   }
   let decision: "joined" | "left" | null = null;
@@ -81,7 +91,7 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
       sources.unshift({ ...document, deletes: DeleteSet.empty });
     }
   }
-  const counted = problems.map((problem) => (known.accepted.includes(problem.key) ? { ...problem, isLoss: false } : problem));
+  const counted = problems.map((problem) => (known.settled.includes(problem.key) ? { ...problem, isLoss: false } : problem));
   return {
     sources,
     deletes,
@@ -106,7 +116,8 @@ function* believedReach(entry: LegacyEntry, storage: LegacyStorage, pacer: Pacer
   if (entry.sha256 === null) return null;
   try {
     const source = yield* readSource({ ...entry, sha256: null }, () => storage.sha256(), pacer);
-    return new Map(source.sections.map((section) => [section.client, section.end]));
+    // Deletions alone: nothing that could be looked for.
+    return source.sections.length === 0 ? null : new Map(source.sections.map((section) => [section.client, section.end]));
   } catch (error) {
     if (error instanceof LegacyDamageError || error instanceof UpdateRefusedError) return null;
     throw error;

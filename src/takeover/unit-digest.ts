@@ -20,6 +20,9 @@ import { ANY_REF, DELETED_REF, GC_REF, JSON_REF, SKIP_REF, STRING_REF, type Stru
 /** What is deleted, as the digest asks for it. */
 export type DeletedClocks = Pick<DeleteSet, "ranges" | "overlap">;
 
+/** Sees a hash of each unit; of one that says where it stands a second one, to be added. */
+export type UnitSink = (clock: number, hash: number) => void;
+
 const TWO_32 = 0x1_0000_0000;
 /** Mark of what is hashed, beside the content refs. */
 const DEAD = 64;
@@ -42,6 +45,7 @@ interface ClientSum {
 }
 
 export class UnitDigest {
+  readonly #sink: UnitSink | null;
   readonly #clients = new Map<number, ClientSum>();
   #client = -1;
   #sum: ClientSum = newSum(0);
@@ -58,6 +62,11 @@ export class UnitDigest {
   #isAscii = false;
   #isInPair = false;
   #list = new ByteReader(EMPTY);
+
+  /** @param sink sees single units too, deleted ones one by one: only for short stretches */
+  constructor(sink: UnitSink | null = null) {
+    this.#sink = sink;
+  }
 
   /** Units added. */
   get units(): number {
@@ -146,6 +155,8 @@ export class UnitDigest {
     sum.a = (sum.a + laneA(sum.deadA ^ highMark(to), to | 0, 0) - laneA(sum.deadA ^ highMark(from), from | 0, 0)) | 0;
     sum.b = (sum.b + laneB(sum.deadB ^ highMark(to), to | 0, 0) - laneB(sum.deadB ^ highMark(from), from | 0, 0)) | 0;
     sum.units += to - from;
+    if (this.#sink === null) return;
+    for (let clock = from; clock < to; clock++) this.#sink(clock, laneA(sum.deadA ^ highMark(clock), clock | 0, 0));
   }
 
   /** What all live units of the struct share, and the start of its content. */
@@ -187,7 +198,7 @@ export class UnitDigest {
     this.#sum.units += to - from;
     switch (this.#ref) {
       case STRING_REF:
-        if (this.#isAscii && to <= TWO_32) this.#ascii(from, to);
+        if (this.#isAscii && to <= TWO_32 && this.#sink === null) this.#ascii(from, to);
         else this.#walkText(from, to - from, true);
         return;
       case ANY_REF:
@@ -280,10 +291,17 @@ export class UnitDigest {
   }
 
   #unit(clock: number, contentA: number, contentB: number): void {
+    this.#sumUp(clock, this.#seedA, this.#seedB, contentA, contentB);
+  }
+
+  #sumUp(clock: number, seedA: number, seedB: number, contentA: number, contentB: number): void {
     const sum = this.#sum;
     const high = highMark(clock);
-    sum.a = (sum.a + laneA(this.#seedA ^ high, clock | 0, contentA)) | 0;
-    sum.b = (sum.b + laneB(this.#seedB ^ high, clock | 0, contentB)) | 0;
+    const a = laneA(seedA ^ high, clock | 0, contentA);
+    const b = laneB(seedB ^ high, clock | 0, contentB);
+    sum.a = (sum.a + a) | 0;
+    sum.b = (sum.b + b) | 0;
+    if (this.#sink !== null) this.#sink(clock, a ^ b);
   }
 
   /** Where the first clock of the struct stands, as far as the struct says it and cuts do not change it. */
@@ -305,10 +323,7 @@ export class UnitDigest {
       this.#hashNumber(view.parentClock);
     }
     if (view.subStart >= 0) this.#hashBytes(bytes, view.subStart, view.subEnd);
-    const sum = this.#sum;
-    const high = highMark(clock);
-    sum.a = (sum.a + laneA(this.#hashA ^ high, clock | 0, PLACE)) | 0;
-    sum.b = (sum.b + laneB(this.#hashB ^ high, clock | 0, PLACE)) | 0;
+    this.#sumUp(clock, this.#hashA, this.#hashB, PLACE, PLACE);
   }
 
   #startHash(mark: number): void {
