@@ -38,6 +38,8 @@ const WINDOWS_AT_ONCE = 256;
 /** Memory reserved for a batch at first; larger ones grow. */
 const BATCH_RESERVE_BYTES = 256 * 1024;
 
+/** Filling a window: a part may have to be read for it, and mostly is there. */
+const LOAD_WORK = 64 * 1024;
 /** A cut struct names an origin, which the whole one may not have done. */
 const CUT_SLACK = 18;
 
@@ -144,7 +146,7 @@ class Emission {
     const cursor = this.#cursorOf(section);
     const view = cursor.peek();
     if (view === null) {
-      this.#states[section] = AT_END;
+      this.#leave(section, AT_END);
       return;
     }
     const end = this.#ends[section]!;
@@ -200,22 +202,31 @@ class Emission {
       this.#pass(cursor, view);
       view = cursor.peek();
     }
-    if (view === null) this.#states[section] = AT_END;
+    if (view === null) this.#leave(section, AT_END);
     else this.#block(section, view.clock, view.client, this.#ends[section]!);
   }
 
   #block(section: number, from: number, waitsForClient: number, clock: number): void {
-    this.#states[section] = IS_BLOCKED;
-    this.#cursors[section]?.drop();
-    this.#cursors[section] = null;
+    this.#leave(section, IS_BLOCKED);
     const { client, end } = this.#source.sections[section]!;
     if (this.#store.has(client, from, end)) return;
     this.blocked.push({ client, from, to: end, waitsFor: { client: waitsForClient, clock } });
   }
 
-  #cursorOf(section: number): StructCursor {
-    return (this.#cursors[section] ??= new StructCursor(this.#source.bytes, this.#source.sections[section]!, this.#windowBytes, this.#pool.keep));
+  #leave(section: number, state: number): void {
+    this.#states[section] = state;
+    this.#cursors[section]?.drop();
+    this.#cursors[section] = null;
   }
+
+  #cursorOf(section: number): StructCursor {
+    return (this.#cursors[section] ??= new StructCursor(this.#source.bytes, this.#source.sections[section]!, this.#windowBytes, this.#keep));
+  }
+
+  readonly #keep = (cursor: StructCursor, byteLength: number): void => {
+    if (byteLength > 0) this.#pacer.spend(LOAD_WORK);
+    this.#pool.keep(cursor, byteLength);
+  };
 
   #push(section: number, need: number): void {
     this.#stack.push(section);

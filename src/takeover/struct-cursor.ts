@@ -19,9 +19,11 @@ export interface StructRun {
   readonly to: number;
 }
 
-/** Told how many bytes a cursor's window is about to take, 0 when it was given up. */
+/** Told before each reading how many bytes a cursor's window takes with it, and 0 when it was given up. */
 export type WindowKeeper = (cursor: StructCursor, byteLength: number) => void;
 
+/** A window is filled in pieces of this size, so that a large one does not exist twice where it goes across parts. */
+const COPY_BYTES = 256 * 1024;
 const EMPTY_WINDOW = new Uint8Array(0);
 const NO_VISITOR: UpdateVisitor = {};
 
@@ -33,7 +35,8 @@ export class StructCursor {
   readonly #run: StructRun;
   readonly #windowBytes: number;
   readonly #keeper: WindowKeeper | null;
-  readonly #view: StructView = newView();
+  /** Only with a window, as there may be many cursors without one. */
+  #view: StructView | null = null;
   /** The view shows the struct the cursor stands at. */
   #isRead = false;
   #left: number;
@@ -60,16 +63,6 @@ export class StructCursor {
     return this.#base + this.#offset;
   }
 
-  /** Clock there. */
-  get clock(): number {
-    return this.#clock;
-  }
-
-  /** Structs not passed yet, this one included. */
-  get structsLeft(): number {
-    return this.#left;
-  }
-
   /**
    * The struct the cursor stands at, null behind the last one. Valid until the cursor is moved or loses its window.
    * @throws {UpdateRefusedError} with an offset in the source
@@ -81,11 +74,12 @@ export class StructCursor {
     if (this.#reader === null) this.#load(this.#windowBytes);
     for (;;) {
       const reader = this.#reader!;
-      beginSection(this.#view, this.#run.client, this.#clock);
+      const view = this.#view!;
+      beginSection(view, this.#run.client, this.#clock);
       try {
-        readStructs(reader, this.#view, 1, Infinity, NO_VISITOR);
+        readStructs(reader, view, 1, Infinity, NO_VISITOR);
         this.#isRead = true;
-        return this.#view;
+        return view;
       } catch (error) {
         if (!(error instanceof UpdateRefusedError)) throw error;
         if (error.code !== "truncated" || this.#base + reader.end >= this.#run.to) throw new UpdateRefusedError(error.code, this.#base + error.offset);
@@ -97,7 +91,7 @@ export class StructCursor {
 
   /** Goes behind the struct that `peek` showed. */
   advance(): void {
-    const view = this.#view;
+    const view = this.#view!;
     this.#isRead = false;
     this.#left--;
     this.#clock = view.clock + view.length;
@@ -111,6 +105,7 @@ export class StructCursor {
     this.#base += this.#offset;
     this.#offset = 0;
     this.#reader = null;
+    this.#view = null;
     if (this.#buffer === null) return;
     this.#buffer = null;
     this.window = EMPTY_WINDOW;
@@ -121,13 +116,16 @@ export class StructCursor {
     this.#base += this.#offset;
     this.#offset = 0;
     const byteLength = Math.min(size, this.#run.to - this.#base);
-    if (this.#buffer === null || this.#buffer.length < byteLength || this.#buffer.length > Math.max(byteLength, this.#windowBytes)) {
-      this.#buffer = null;
-      this.#keeper?.(this, byteLength);
-      this.#buffer = new Uint8Array(byteLength);
-    }
+    let buffer = this.#buffer;
+    if (buffer === null || buffer.length < byteLength || buffer.length > Math.max(byteLength, this.#windowBytes)) buffer = null;
+    this.#buffer = null;
+    this.#keeper?.(this, buffer?.length ?? byteLength);
+    this.#buffer = buffer ?? new Uint8Array(byteLength);
+    this.#view ??= newView();
     // Copied, because others read from the same parts before this window is done.
-    this.#buffer.set(this.#bytes.read(this.#base, this.#base + byteLength));
+    for (let at = 0; at < byteLength; at += COPY_BYTES) {
+      this.#buffer.set(this.#bytes.read(this.#base + at, this.#base + Math.min(byteLength, at + COPY_BYTES)), at);
+    }
     this.window = this.#buffer.subarray(0, byteLength);
     this.#reader = new ByteReader(this.window);
   }
