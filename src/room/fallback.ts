@@ -5,6 +5,7 @@
 import { LIMITS } from "../limits.ts";
 import type { AccessBook } from "./access-book.ts";
 import type { RoomState } from "./room-state.ts";
+import { nextServeStep } from "./serve.ts";
 
 /** What everybody is told. */
 export function fallbackNotice(reason: string): string {
@@ -18,6 +19,7 @@ export function fallbackNotice(reason: string): string {
  */
 export function openFallback(state: RoomState, access: AccessBook, reason: string, nowMs: number): string | null {
   const { host, store, stats, window } = state;
+  let roomForEdits: number;
   try {
     const base = host.takeover.fallback();
     if (base === null) return reason;
@@ -26,6 +28,8 @@ export function openFallback(state: RoomState, access: AccessBook, reason: strin
     state.knowAnew();
     for (const update of base) takeIn(state, update, nowMs);
     if (window.byteLength > LIMITS.maxFallbackBytes) throw new Error(`an older vault of ${window.byteLength} bytes is too large`);
+    roomForEdits = LIMITS.maxServeFrameBytes - LIMITS.bigSendBytes - frameBytes(state);
+    if (roomForEdits < 0) throw new Error(`an older vault of ${window.byteLength} bytes is too large to be sent`);
   } catch (error) {
     window.close();
     state.knowAnew();
@@ -33,12 +37,16 @@ export function openFallback(state: RoomState, access: AccessBook, reason: strin
     stats.error(nowMs, "fallback.failed", detail);
     return `${reason}; no fallback: ${detail}`;
   }
-  // A joiner is served base and edits in one frame, which may be a little larger than the updates it is made of.
-  const room = LIMITS.maxServeFrameBytes - LIMITS.bigSendBytes - window.byteLength;
-  state.health = { kind: "fallback", reason, sinceMs: nowMs, maxBytes: window.byteLength + Math.min(LIMITS.maxUnprovenBytes, room) };
+  state.health = { kind: "fallback", reason, sinceMs: nowMs, maxBytes: window.byteLength + Math.min(LIMITS.maxUnprovenBytes, roomForEdits) };
   stats.error(nowMs, "room.fallback", reason);
   host.log.event("error", "room.fallback", { reason, bytes: window.byteLength });
   return null;
+}
+
+/** Bytes of the one frame in which a joiner is served all of it. Structs that deletions cut get heads of their own: where that might matter, it is measured. */
+function frameBytes({ store, window }: RoomState): number {
+  if (2 * window.byteLength <= LIMITS.maxServeFrameBytes - LIMITS.maxUnprovenBytes) return window.byteLength;
+  return Math.max(window.byteLength, nextServeStep(store, window, () => 0, new Set()).byteLength);
 }
 
 function takeIn(state: RoomState, update: Uint8Array, nowMs: number): void {

@@ -4,8 +4,9 @@ import { LIMITS } from "../../src/limits.ts";
 import type { ConnectOptions } from "../../src/room/room-host.ts";
 import { type TakeoverView, NO_TAKEOVER } from "../../src/room/takeover-view.ts";
 import { debugReport } from "../../src/report/debug.ts";
-import { checksum } from "../kit/checksum.ts";
 import { withoutPauses } from "../../src/update/pacer.ts";
+import { ByteWriter } from "../../src/update/varint.ts";
+import { checksum } from "../kit/checksum.ts";
 import { DocClient } from "../kit/doc-client.ts";
 import { TestRoom } from "../kit/test-room.ts";
 
@@ -327,6 +328,7 @@ describe("when there is no fallback", () => {
     ["nothing is left by an older server", null],
     ["what is left is no update", [Uint8Array.of(9, 9, 9)]],
     ["it is too large", Array.from({ length: 13 }, (_, at) => big(at + 1))],
+    ["it is too large to be sent once its deletions have cut it up", [big(4_000_000_000, 12), evenDeleted(4_000_000_000, 1_000_000)]],
   ] as const) {
     it(`[TK11] [DG4] ${name}: everybody is refused, with the reason, and nothing is touched`, () => {
       const { room } = unreadable(NO_INDEX, updates);
@@ -391,10 +393,21 @@ describe("a refused move", () => {
   });
 });
 
-/** 2 MiB of one client's text. */
-function big(client: number): Uint8Array {
+/** Text of one client, 2 MiB unless told. */
+function big(client: number, mebibytes = 2): Uint8Array {
   const doc = new Y.Doc();
   doc.clientID = client;
-  doc.getText("t").insert(0, "x".repeat(2 * 1024 * 1024));
+  doc.getText("t").insert(0, "x".repeat(mebibytes * 1024 * 1024));
   return Y.encodeStateAsUpdate(doc);
+}
+
+/** An update that deletes every second clock of a client, so many of them. */
+function evenDeleted(client: number, count: number): Uint8Array {
+  const out = new ByteWriter();
+  for (const value of [0, 1, client, count]) out.varUint(value);
+  for (let at = 0; at < count; at++) {
+    out.varUint(2 * at);
+    out.varUint(1);
+  }
+  return out.finish();
 }
