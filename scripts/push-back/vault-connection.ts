@@ -36,12 +36,6 @@ const CUSTOM_PREFIX = "__YPS:";
 /** An old server answers with the whole vault in one frame. */
 const MAX_FRAME_BYTES = 512 * 1024 * 1024;
 
-/** What the server said against us, from its text frames. */
-interface Said {
-  readonly code: string;
-  readonly roomSchemaVersion: number | null;
-}
-
 export class VaultConnection {
   /** What the server said about itself that its owner should know, such as that part of the vault is damaged. */
   readonly notices = new Set<string>();
@@ -51,7 +45,6 @@ export class VaultConnection {
   readonly #timings: Timings;
   #serverVector: Uint8Array | null = null;
   #updates: Uint8Array[] = [];
-  #said: Said | null = null;
   /** Why nothing can come any more. */
   #fault: PushBackError | null = null;
   /** Who waits for a frame. */
@@ -151,23 +144,24 @@ export class VaultConnection {
   #readText(text: string): void {
     const message = parse(text.startsWith(CUSTOM_PREFIX) ? text.slice(CUSTOM_PREFIX.length) : text);
     const { type, code, reason, error, roomSchemaVersion } = message;
-    if (type === "error" && typeof code === "string") this.#said ??= { code, roomSchemaVersion: typeof roomSchemaVersion === "number" ? roomSchemaVersion : null };
+    // At once: the close may take its time.
+    if (type === "error" && typeof code === "string") this.#fail(this.#refusal(code, typeof roomSchemaVersion === "number" ? roomSchemaVersion : null));
     // The framework's own words when a room does not load: a stack, of which the first line says what is wrong.
-    else if (typeof error === "string") this.#said ??= { code: error.split("\n")[0] ?? "", roomSchemaVersion: null };
+    else if (typeof error === "string") this.#fail(this.#refusal(error.split("\n")[0] ?? "", null));
     else if (type === "yaos/degraded" && typeof reason === "string") this.notices.add(reason);
   }
 
-  #closeFault(code: number, reason: string): PushBackError {
+  #refusal(code: string, roomSchemaVersion: number | null): PushBackError {
     const { url, vault } = this.#address;
-    const said = this.#said;
-    if (said?.code === "unauthorized") return new PushBackError("wrong-token", `${url} does not accept the token for this vault`);
-    if (said?.code === "update_required") {
-      const room = said.roomSchemaVersion === null ? "" : ` (the vault's is ${said.roomSchemaVersion})`;
-      return new SchemaRefusedError(`${url} refuses our schema version${room}: its vault was written by a newer plugin`, said.roomSchemaVersion);
-    }
-    if (said !== null) return new PushBackError("server-refused", `${url} refused vault ${vault}: ${said.code}`);
+    if (code === "unauthorized") return new PushBackError("wrong-token", `${url} does not accept the token for this vault`);
+    if (code !== "update_required") return new PushBackError("server-refused", `${url} refused vault ${vault}: ${code}`);
+    const room = roomSchemaVersion === null ? "" : ` (the vault's is ${roomSchemaVersion})`;
+    return new SchemaRefusedError(`${url} refuses our schema version${room}: its vault was written by a newer plugin`, roomSchemaVersion);
+  }
+
+  #closeFault(code: number, reason: string): PushBackError {
     const notices = [...this.notices].map((notice) => `; it said: ${notice}`).join("");
-    return new PushBackError("connection-lost", `${url} closed the connection: ${code}${reason === "" ? "" : ` ${reason}`}${notices}`);
+    return new PushBackError("connection-lost", `${this.#address.url} closed the connection: ${code}${reason === "" ? "" : ` ${reason}`}${notices}`);
   }
 
   #fail(fault: PushBackError): void {

@@ -1,0 +1,224 @@
+/**
+ * Back to an older server and forward again, over one and the same data directory: what it left it finds again, what was written since comes by
+ * push-back, and what it writes then is merged. The older servers are our own stand-in (`test/kit/old-server`).
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import * as Y from "yjs";
+import { fetchVault } from "../../scripts/push-back/fetch-vault.ts";
+import { sendVault } from "../../scripts/push-back/send-vault.ts";
+import { TIMINGS } from "../../scripts/push-back/timings.ts";
+import { type HostProcess, killStartedHosts, startHost } from "../kit/host-process.ts";
+import { killOldServers, type OldBuild, type OldServer, startOldServer } from "../kit/old-server/old-server.ts";
+import { YaosClient } from "../kit/yaos-client.ts";
+
+const TOKEN = "way-back-token-0123456789abcdef0123";
+const VAULT = "notes & more";
+/** As the real ones, but for the looks at counters and the quiet time, which the stand-in's short debounce allows. */
+const QUICK = { ...TIMINGS, pollMs: 10, quietMs: 1_000 };
+
+let dir: string;
+let dataDir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "yaos-way-back-"));
+  dataDir = join(dir, "data");
+});
+afterEach(() => {
+  killStartedHosts();
+  killOldServers();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const startOurs = (at = dataDir): Promise<HostProcess> => startHost({ dataDir: at, env: { SYNC_TOKEN: TOKEN } });
+const startOld = (build: OldBuild, at = dataDir): Promise<OldServer> => startOldServer({ dataDir: at, build, token: TOKEN });
+const address = (server: { url: string }) => ({ url: server.url, vault: VAULT, token: TOKEN });
+
+/** A synced client with the server's document, for as long as `use` takes. */
+async function withClient<T>(server: { wsUrl: string }, use: (client: YaosClient) => T | Promise<T>): Promise<T> {
+  const client = new YaosClient({ wsUrl: server.wsUrl, token: TOKEN, vault: VAULT, doc: new Y.Doc() });
+  try {
+    await client.synced;
+    return await use(client);
+  } finally {
+    client.close();
+  }
+}
+
+/** Edits at an older server, and waits until its counters say they are saved. */
+async function editOld(server: OldServer, edit: (doc: Y.Doc) => void): Promise<void> {
+  const before = await savesOf(server);
+  await withClient(server, async (client) => {
+    client.doc.transact(() => edit(client.doc));
+    await expect.poll(() => savesOf(server), { timeout: 10_000, interval: 10 }).toBeGreaterThan(before);
+  });
+}
+
+async function savesOf(server: OldServer): Promise<number> {
+  const { persistence } = await server.debug(VAULT);
+  return persistence === undefined || persistence.pendingPersistence ? -1 : persistence.successfulSaveCount;
+}
+
+/** Edits at ours, and waits for the receipts. */
+async function editOurs(server: HostProcess, edit: (doc: Y.Doc) => void): Promise<void> {
+  await withClient(server, async (client) => {
+    client.doc.transact(() => edit(client.doc));
+    await expect.poll(() => client.durableFrames, { timeout: 10_000, interval: 10 }).toBe(client.sentFrames);
+  });
+}
+
+/** What a new client sees. */
+async function notesOf(server: { wsUrl: string }): Promise<Record<string, string>> {
+  return withClient(server, ({ doc }) => Object.fromEntries([...doc.getMap<Y.Text>("idToText")].map(([id, text]) => [id, text.toString()])));
+}
+
+function note(doc: Y.Doc, id: string, content: string): void {
+  const text = new Y.Text();
+  text.insert(0, content);
+  doc.getMap<Y.Text>("idToText").set(id, text);
+  doc.getMap("meta").set(id, { path: `${id}.md` });
+}
+
+function text(doc: Y.Doc, id: string): Y.Text {
+  return doc.getMap<Y.Text>("idToText").get(id)!;
+}
+
+interface Ended {
+  readonly code: number;
+  readonly output: string;
+}
+
+/** The script as its npm line runs it. Fails when it shows the token. */
+async function pushBack(args: readonly string[], token = TOKEN): Promise<Ended> {
+  const script = join(import.meta.dirname, "../../scripts/push-back.ts");
+  const child = spawn(process.execPath, [script, ...args], { env: { PATH: process.env["PATH"], YAOS_TOKEN: token }, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (part: string) => (output += part));
+  const [code] = (await once(child, "close")) as [number];
+  expect(output).not.toContain(token);
+  return { code, output };
+}
+
+describe.each(["main", "sql"] as const)("with the server of build %s", (build) => {
+  it("[TK14] [TK15] goes back without a loss and comes forward again with what was written there", async () => {
+    const first = await startOld(build);
+    await editOld(first, (doc) => {
+      doc.getMap("sys").set("schemaVersion", 2);
+      note(doc, "kept", "kept as it was");
+      note(doc, "cut", "this stays, this goes");
+    });
+    await editOld(first, (doc) => note(doc, "gone", "to be deleted at ours"));
+    await first.kill();
+
+    const ours = await startOurs();
+    expect(await notesOf(ours)).toEqual({ kept: "kept as it was", cut: "this stays, this goes", gone: "to be deleted at ours" });
+    await editOurs(ours, (doc) => note(doc, "new", "written at ours"));
+    // The last edits are deletions alone: no state vector shows them.
+    await editOurs(ours, (doc) => text(doc, "cut").delete(10, 11));
+    await editOurs(ours, (doc) => doc.getMap("idToText").delete("gone"));
+    const file = join(dir, "vault.yjs");
+    const saved = await pushBack(["save", "--from", ours.url, "--vault", VAULT, "--out", file]);
+    expect(saved).toMatchObject({ code: 0, output: expect.stringMatching(/sha256 [0-9a-f]{64}\nwritten to /) });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    await ours.stop();
+    await ours.allClosed;
+
+    const back = await startOld(build);
+    // As it left it: our tables beside its own do not bother it.
+    expect(await notesOf(back)).toEqual({ kept: "kept as it was", cut: "this stays, this goes", gone: "to be deleted at ours" });
+    expect((await back.debug(VAULT)).persistence).toMatchObject({ status: "healthy" });
+    const sent = await pushBack(["send", "--file", file, "--to", back.url, "--vault", VAULT]);
+    expect(sent).toMatchObject({ code: 0, output: expect.stringMatching(/every edit and every deletion is there/) });
+    await back.kill();
+
+    const again = await startOld(build);
+    const united = { kept: "kept as it was", cut: "this stays", new: "written at ours" };
+    expect(await notesOf(again)).toEqual(united);
+    await editOld(again, (doc) => note(doc, "later", "written at the old server"));
+    await editOld(again, (doc) => text(doc, "kept").insert(0, "still "));
+    await again.kill();
+
+    const forward = await startOurs();
+    expect(await notesOf(forward)).toEqual({ ...united, kept: "still kept as it was", later: "written at the old server" });
+    // And nothing of it was only in memory.
+    await forward.kill9Group();
+    expect(await notesOf(await startOurs())).toEqual({ ...united, kept: "still kept as it was", later: "written at the old server" });
+  });
+
+  it("[TK15] has the old server save deletions when nothing else differs", async () => {
+    const [ours, old] = [await startOurs(join(dir, "ours")), await startOld(build)];
+    await editOld(old, (doc) => note(doc, "cut", "this stays, this goes"));
+    await sendVault(await fetchVault(address(old)), address(ours), () => {}, QUICK);
+    await editOurs(ours, (doc) => text(doc, "cut").delete(10, 11));
+    const report = await sendVault(await fetchVault(address(ours)), address(old), () => {}, QUICK);
+    expect(report).toMatchObject({ pieces: 1, deleteRanges: 1, isSaveConfirmed: true });
+    await old.kill();
+    expect(await notesOf(await startOld(build))).toEqual({ cut: "this stays" });
+  });
+
+  it("[TK15] brings it more than it can save at once, in one go from another address", async () => {
+    const [ours, old] = [await startOurs(join(dir, "ours")), await startOld(build)];
+    const long = "word and more ".repeat(100_000);
+    await editOurs(ours, (doc) => {
+      for (const id of ["a", "b", "c"]) note(doc, id, id + long);
+    });
+    const ended = await pushBack(["--from", ours.url, "--to", old.url, "--vault", VAULT]);
+    expect(ended).toMatchObject({ code: 0, output: expect.stringMatching(/piece 8 of \d+: \d+ bytes saved/) });
+    await old.kill();
+    const notes = await notesOf(await startOld(build));
+    expect(Object.entries(notes).map(([id, content]) => content === id + long)).toEqual([true, true, true]);
+  });
+});
+
+describe("push-back", () => {
+  it("[TK15] waits a fixed time for a server without counters, and says that it cannot tell", async () => {
+    const [ours, old] = [await startOurs(join(dir, "ours")), await startOld("1.6.1")];
+    await editOurs(ours, (doc) => note(doc, "a", "first"));
+    const begunMs = performance.now();
+    const report = await sendVault(await fetchVault(address(ours)), address(old), () => {}, QUICK);
+    expect(report.isSaveConfirmed).toBe(false);
+    expect(performance.now() - begunMs).toBeGreaterThan(QUICK.quietMs);
+    await old.kill();
+    expect(await notesOf(await startOld("1.6.1"))).toEqual({ a: "first" });
+  });
+
+  it("[TK15] names what is wrong, with exit code 1, and leaves files alone", async () => {
+    const ours = await startOurs(join(dir, "ours"));
+    const old = await startOld("main");
+    await editOurs(ours, (doc) => note(doc, "a", "first"));
+    const file = join(dir, "vault.yjs");
+    const save = (...more: string[]) => ["save", "--from", ours.url, "--vault", VAULT, "--out", file, ...more];
+    const send = (...more: string[]) => ["send", "--file", file, "--to", old.url, "--vault", VAULT, ...more];
+
+    expect(await pushBack(save(), "wrong-token-0123456789abcdef01234567")).toMatchObject({ code: 1, output: expect.stringMatching(/push-back: wrong-token: /) });
+    expect(await pushBack(["save", "--from", ours.url, "--vault", "misspelt", "--out", file])).toMatchObject({ code: 1, output: expect.stringMatching(/push-back: vault-empty: /) });
+    expect(existsSync(file)).toBe(false);
+    expect((await pushBack(save())).code).toBe(0);
+    const whole = readFileSync(file);
+    expect(await pushBack(save())).toMatchObject({ code: 1, output: expect.stringMatching(/push-back: file-exists: /) });
+    expect(readFileSync(file)).toEqual(whole);
+    expect((await pushBack(save("--force"))).code).toBe(0);
+
+    expect(await pushBack(send(), "wrong-token-0123456789abcdef01234567")).toMatchObject({ code: 1, output: expect.stringMatching(/push-back: wrong-token: /) });
+    expect(await pushBack(["send", "--file", file, "--to", "http://127.0.0.1:1", "--vault", VAULT])).toMatchObject({ code: 1, output: expect.stringMatching(/push-back: unreachable: /) });
+    expect(await pushBack(["send", "--file", join(dir, "none"), "--to", old.url, "--vault", VAULT])).toMatchObject({ code: 1, output: expect.stringMatching(/push-back: file-missing: /) });
+    await editOld(old, (doc) => doc.getMap("sys").set("schemaVersion", 3));
+    expect(await pushBack(send())).toMatchObject({ code: 1, output: expect.stringMatching(/push-back: schema-refused: .*\(the vault's is 3\)/) });
+    writeFileSync(file, whole.subarray(0, whole.length - 3));
+    expect(await pushBack(send())).toMatchObject({ code: 1, output: expect.stringMatching(/file-damaged: .*truncated/) });
+  });
+
+  it("[TK15] sends nothing that the old server could never save", async () => {
+    const [ours, old] = [await startOurs(join(dir, "ours")), await startOld("main")];
+    await editOurs(ours, (doc) => doc.getMap("other").set("one value", "x".repeat(2_000_000)));
+    const refused = sendVault(await fetchVault(address(ours)), address(old), () => {}, QUICK);
+    await expect(refused).rejects.toMatchObject({ code: "too-large" });
+    expect(await withClient(old, ({ doc }) => doc.getMap("other").size)).toBe(0);
+    // PR #51's tables take it.
+    const sql = await startOld("sql", join(dir, "sql"));
+    expect((await sendVault(await fetchVault(address(ours)), address(sql), () => {}, QUICK)).isSaveConfirmed).toBe(true);
+  });
+});
