@@ -16,6 +16,7 @@ import { skipAny, skipString } from "../update/content.ts";
 import type { DeleteSet } from "../update/delete-set.ts";
 import { ByteReader } from "../update/varint.ts";
 import { ANY_REF, DELETED_REF, GC_REF, JSON_REF, SKIP_REF, STRING_REF, type StructView } from "../update/visitor.ts";
+import { type ClientSum, TWO_32, TwoLanes, highMark, laneA, laneB, newSum } from "./unit-hash.ts";
 
 /** What is deleted, as the digest asks for it. */
 export type DeletedClocks = Pick<DeleteSet, "ranges" | "overlap">;
@@ -23,9 +24,7 @@ export type DeletedClocks = Pick<DeleteSet, "ranges" | "overlap">;
 /** Sees a hash of each unit; of one that says where it stands a second one, to be added. */
 export type UnitSink = (clock: number, hash: number) => void;
 
-const TWO_32 = 0x1_0000_0000;
-/** Mark of what is hashed, beside the content refs. */
-const DEAD = 64;
+/** Marks of what is hashed, beside the content refs. */
 const PLACE = 65;
 const ORIGIN = 66;
 const ROOT_PARENT = 67;
@@ -33,27 +32,15 @@ const ITEM_PARENT = 68;
 /** Stands for half a surrogate pair whose other half is not there, as in every rewriting (update laws, T6). */
 const REPLACEMENT = 0xfffd;
 
-/** Of one client. Lanes a and b are sums of 32 bits that wrap around. */
-interface ClientSum {
-  a: number;
-  b: number;
-  units: number;
-  readonly seedA: number;
-  readonly seedB: number;
-  readonly deadA: number;
-  readonly deadB: number;
-}
-
 export class UnitDigest {
   readonly #sink: UnitSink | null;
   readonly #clients = new Map<number, ClientSum>();
   #client = -1;
   #sum: ClientSum = newSum(0);
-  /** Seeds of the struct's live units, and a hash under way. */
+  /** Seeds of the struct's live units. */
   #seedA = 0;
   #seedB = 0;
-  #hashA = 0;
-  #hashB = 0;
+  readonly #hash = new TwoLanes();
   /** The place in the struct's content. */
   #bytes: Uint8Array = EMPTY;
   #ref = 0;
@@ -161,13 +148,13 @@ export class UnitDigest {
 
   /** What all live units of the struct share, and the start of its content. */
   #begin(view: StructView, bytes: Uint8Array): void {
-    this.#startHash(view.ref);
+    this.#hash.start(this.#sum, view.ref);
     if (view.rightClient >= 0) {
-      this.#hashNumber(view.rightClient);
-      this.#hashNumber(view.rightClock);
+      this.#hash.number(view.rightClient);
+      this.#hash.number(view.rightClock);
     }
-    this.#seedA = this.#hashA;
-    this.#seedB = this.#hashB;
+    this.#seedA = this.#hash.a;
+    this.#seedB = this.#hash.b;
     this.#bytes = bytes;
     this.#ref = view.ref;
     this.#end = view.end;
@@ -249,12 +236,7 @@ export class UnitDigest {
       if (lead < 0xf0) {
         const size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : 3;
         if (isLive) {
-          const unit =
-            size === 1
-              ? lead
-              : size === 2
-                ? ((lead & 0x1f) << 6) | (bytes[offset + 1]! & 0x3f)
-                : ((lead & 0x0f) << 12) | ((bytes[offset + 1]! & 0x3f) << 6) | (bytes[offset + 2]! & 0x3f);
+          const unit = characterAt(bytes, offset);
           this.#unit(from + i, unit, unit);
         }
         offset += size;
@@ -265,7 +247,7 @@ export class UnitDigest {
         i++;
       } else {
         if (isLive) {
-          const point = ((lead & 7) << 18) | ((bytes[offset + 1]! & 0x3f) << 12) | ((bytes[offset + 2]! & 0x3f) << 6) | (bytes[offset + 3]! & 0x3f);
+          const point = characterAt(bytes, offset);
           const high = 0xd7c0 + (point >> 10);
           const low = 0xdc00 | (point & 0x3ff);
           this.#unit(from + i, high, high);
@@ -285,9 +267,9 @@ export class UnitDigest {
 
   /** One unit whose content are bytes. */
   #value(clock: number, start: number, end: number): void {
-    this.#startHash(this.#ref);
-    this.#hashBytes(this.#bytes, start, end);
-    this.#unit(clock, this.#hashA, this.#hashB);
+    this.#hash.start(this.#sum, this.#ref);
+    this.#hash.bytes(this.#bytes, start, end);
+    this.#unit(clock, this.#hash.a, this.#hash.b);
   }
 
   #unit(clock: number, contentA: number, contentB: number): void {
@@ -308,74 +290,34 @@ export class UnitDigest {
   #place(view: StructView, bytes: Uint8Array): void {
     const { client, clock, originClient, originClock } = view;
     if (originClient === client && originClock === clock - 1) return;
-    this.#startHash(PLACE);
+    this.#hash.start(this.#sum, PLACE);
     if (originClient >= 0) {
-      this.#hashNumber(ORIGIN);
-      this.#hashNumber(originClient);
-      this.#hashNumber(originClock);
+      this.#hash.number(ORIGIN);
+      this.#hash.number(originClient);
+      this.#hash.number(originClock);
     }
     if (view.parentKind === 1) {
-      this.#hashNumber(ROOT_PARENT);
-      this.#hashBytes(bytes, view.parentNameStart, view.parentNameEnd);
+      this.#hash.number(ROOT_PARENT);
+      this.#hash.bytes(bytes, view.parentNameStart, view.parentNameEnd);
     } else if (view.parentKind === 2) {
-      this.#hashNumber(ITEM_PARENT);
-      this.#hashNumber(view.parentClient);
-      this.#hashNumber(view.parentClock);
+      this.#hash.number(ITEM_PARENT);
+      this.#hash.number(view.parentClient);
+      this.#hash.number(view.parentClock);
     }
-    if (view.subStart >= 0) this.#hashBytes(bytes, view.subStart, view.subEnd);
-    this.#sumUp(clock, this.#hashA, this.#hashB, PLACE, PLACE);
-  }
-
-  #startHash(mark: number): void {
-    this.#hashA = laneA(this.#sum.seedA, mark, 0);
-    this.#hashB = laneB(this.#sum.seedB, mark, 0);
-  }
-
-  #hashNumber(value: number): void {
-    const high = highMark(value);
-    this.#hashA = laneA(this.#hashA ^ high, value | 0, 1);
-    this.#hashB = laneB(this.#hashB ^ high, value | 0, 1);
-  }
-
-  #hashBytes(bytes: Uint8Array, start: number, end: number): void {
-    let a = this.#hashA ^ (end - start);
-    let b = this.#hashB ^ (end - start);
-    for (let i = start; i < end; i++) {
-      const byte = bytes[i]!;
-      a = Math.imul(a ^ byte, 0x01000193);
-      a ^= a >>> 15;
-      b = Math.imul(b + byte + 1, 0x27d4eb2f);
-      b ^= b >>> 13;
-    }
-    this.#hashA = a;
-    this.#hashB = b;
+    if (view.subStart >= 0) this.#hash.bytes(bytes, view.subStart, view.subEnd);
+    this.#sumUp(clock, this.#hash.a, this.#hash.b, PLACE, PLACE);
   }
 }
 
 const EMPTY = new Uint8Array(0);
 
-function newSum(client: number): ClientSum {
-  const seedA = laneA(0x2545f491 ^ highMark(client), client | 0, 0);
-  const seedB = laneB(0x6c8e9cf5 ^ highMark(client), client | 0, 0);
-  return { a: 0, b: 0, units: 0, seedA, seedB, deadA: laneA(seedA, DEAD, 0), deadB: laneB(seedB, DEAD, 0) };
-}
-
-/** Makes the part of a number above 32 bits count; 0 for nearly all. */
-function highMark(value: number): number {
-  return value < TWO_32 ? 0 : Math.imul(Math.floor(value / TWO_32), 0x9e3779b1);
-}
-
-/** The number is multiplied before the content joins it, so that neighbours with exchanged contents differ; then both are mixed. */
-function laneA(seed: number, number: number, content: number): number {
-  let h = Math.imul((seed + number) | 0, 0x9e3779b1) ^ content;
-  h = Math.imul(h ^ (h >>> 16), 0x7feb352d);
-  h = Math.imul(h ^ (h >>> 15), 0x846ca68b);
-  return h ^ (h >>> 16);
-}
-
-function laneB(seed: number, number: number, content: number): number {
-  let h = Math.imul((seed ^ number) | 0, 0x85ebca6b) + Math.imul(content, 0xc2b2ae35);
-  h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
-  h = Math.imul(h ^ (h >>> 12), 0x297a2d39);
-  return h ^ (h >>> 15);
+/** The code point whose UTF-8, known to be valid, begins at `at`. */
+function characterAt(bytes: Uint8Array, at: number): number {
+  const lead = bytes[at]!;
+  if (lead < 0x80) return lead;
+  const second = bytes[at + 1]! & 0x3f;
+  if (lead < 0xe0) return ((lead & 0x1f) << 6) | second;
+  const third = bytes[at + 2]! & 0x3f;
+  if (lead < 0xf0) return ((lead & 0x0f) << 12) | (second << 6) | third;
+  return ((lead & 7) << 18) | (second << 12) | (third << 6) | (bytes[at + 3]! & 0x3f);
 }

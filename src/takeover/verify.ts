@@ -39,8 +39,8 @@ const NAMED_CLIENTS = 5;
 
 /**
  * Whether the store has everything of the sources below `expectedEnd`: clocks, deletions, content; where sources contradict each other, what one of them
- * has. The store may have more, as after edits that came later:
- * deletions of its own count on both sides. The caller must not write to the store in between.
+ * has (`disputed-units.ts`). The store may have more, as after edits that came later: deletions of its own count on both sides. The caller must not write to
+ * the store in between.
  * @throws {DamagedRowError} of the store, {LegacyDamageError} of a source, {UpdateRefusedError} when a source is not what it was
  */
 export function* verify(store: VaultStore, sources: readonly Source[], expectedEnd: EndOf, pacer: Pacer): Generator<null, Verdict> {

@@ -125,10 +125,10 @@ function update(client: number, clock: number, struct: readonly number[], delete
 
 describe("verification against histories", () => {
   const kinds: [string, Partial<HistoryOptions>, number][] = [
-    ["whole", {}, 40],
-    ["with surrogate pairs", { surrogates: true }, 40],
-    ["with losses that are healed", { loss: true }, 25],
-    ["with losses that stay", { loss: true, settle: false }, 25],
+    ["whole", {}, 25],
+    ["with surrogate pairs", { surrogates: true }, 25],
+    ["with losses that are healed", { loss: true }, 15],
+    ["with losses that stay", { loss: true, settle: false }, 15],
   ];
   for (const [name, options, count] of kinds) {
     test(`[TK7] store and sources agree, ${name}: from journal, chunks and compacted chunks, whatever the pauses`, () => {
@@ -164,7 +164,7 @@ describe("verification against histories", () => {
   });
 
   test("[TK7] order, repeats, overlaps and merging of sources change nothing", () => {
-    forSeeds(25, (seed) => {
+    forSeeds(15, (seed) => {
       const random = new Random(seed);
       const updates = playHistory(seed).deliveries.map((delivery) => delivery.update);
       const expected = digestOf(updates).toString();
@@ -177,7 +177,7 @@ describe("verification against histories", () => {
   });
 
   test("[TK7] a document's own encoding has the digest of the updates it was fed", () => {
-    forSeeds(25, (seed) => {
+    forSeeds(15, (seed) => {
       const updates = playHistory(seed).deliveries.map((delivery) => delivery.update);
       const vault = new Vault(updates).intoChunks();
       // Kept whole, so that it has the content of what the updates do not delete.
@@ -240,7 +240,7 @@ describe("planted differences", () => {
   });
 
   test("[TK7] any character of a random vault", () => {
-    forSeeds(30, (seed) => {
+    forSeeds(20, (seed) => {
       const random = new Random(seed);
       const merged = Y.mergeUpdates(playHistory(seed).deliveries.map((delivery) => delivery.update));
       const { deletes } = sourceOf(merged);
@@ -264,7 +264,7 @@ describe("planted differences", () => {
   });
 
   test("[TK7] any live struct of a random vault that became a GC", () => {
-    forSeeds(40, (seed) => {
+    forSeeds(20, (seed) => {
       const merged = Y.mergeUpdates(playHistory(seed).deliveries.map((delivery) => delivery.update));
       const { deletes } = sourceOf(merged);
       const good = new Vault([merged]).intoChunks();
