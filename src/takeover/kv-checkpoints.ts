@@ -2,10 +2,10 @@
  * Checkpoints of the key-value layout: the one the pointer names, and every other that still can be proven.
  * Without a usable pointer all of them count, because the old server had one of them.
  */
-import { CHECKPOINT_POINTER, CHECKPOINTS, chunkKey, manifestKey, vectorKey } from "./kv-keys.ts";
+import { CHECKPOINT_POINTER, CHECKPOINTS, chunkKey, JOURNAL_META, manifestKey, vectorKey } from "./kv-keys.ts";
 import { damagedEntry, wholeEntry } from "./kv-entry.ts";
 import { ascending, chunkKeys, type KvInventory, takeInventory } from "./kv-listing.ts";
-import { type PointerRecord, readPointer } from "./kv-records.ts";
+import { type PointerRecord, readMeta, readPointer } from "./kv-records.ts";
 import { lostVectorOf, vectorFault } from "./kv-vector.ts";
 import { judge, type Verdict } from "./kv-verdict.ts";
 import type { LegacyEntry, LegacyFindings, LegacyProblem, LegacyStorage } from "./legacy.ts";
@@ -57,8 +57,7 @@ export function findCheckpoints(storage: LegacyStorage): LegacyFindings {
   const named = pointer.kind === "valid" ? pointer.version : null;
   const nameless = stray.versions.filter((version) => version !== named);
   if (nameless.length > 0) {
-    // With a pointer, or a manifest, this is what an unpublished or replaced checkpoint left. With neither it may be the only one there was.
-    if (pointer.kind === "valid" || found.manifests.size > 0) {
+    if (pointer.kind === "valid" || found.manifests.size > 0 || isFirstAttempt(storage, found, pointer)) {
       problems.push({ key: manifestKey(CHECKPOINTS, nameless[0]!), reason: `${nameless.length} checkpoints with chunks and no manifest: never published, or replaced`, isLoss: false });
     } else {
       for (const version of nameless) {
@@ -83,6 +82,15 @@ function pointerProblems(found: KvInventory, pointer: PointerRecord): LegacyProb
   }
   if (found.manifests.has(pointer.version)) return [];
   return [{ key: manifestKey(CHECKPOINTS, pointer.version), reason: CHECKPOINTS.manifestFault(pointer.version), isLoss: true }];
+}
+
+/**
+ * Chunks of a first checkpoint that was never published: intermediate builds wrote chunks before the transaction that writes pointer, manifest
+ * and vector (compat sheet, 4.1). All of its content is still in the journal; where it is not, missing clocks tell.
+ */
+function isFirstAttempt(storage: LegacyStorage, found: KvInventory, pointer: PointerRecord): boolean {
+  const meta = readMeta(storage.get(JOURNAL_META));
+  return pointer.kind === "absent" && found.vectors.size === 0 && meta.kind === "valid" && meta.entryCount > 0;
 }
 
 /** Chunks and state vectors of versions without a manifest. */
