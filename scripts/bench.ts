@@ -19,16 +19,17 @@ import { memoryCase } from "./bench/cases/memory.ts";
 import { receiptsCase } from "./bench/cases/receipts.ts";
 import { reconnectCase } from "./bench/cases/reconnect.ts";
 import { requestsCase } from "./bench/cases/requests.ts";
+import { takeoverCase } from "./bench/cases/takeover.ts";
 import { wakeCase } from "./bench/cases/wake.ts";
 import type { BenchCase, BenchContext } from "./bench/context.ts";
 import { endAll } from "./bench/process.ts";
 import { readRows, rewriteReadme, textTable, writeJson, type RunInfo } from "./bench/report.ts";
 import { MeasuredServer } from "./bench/servers.ts";
 import { Recorder, SERVER_KINDS, type ServerKind } from "./bench/stats.ts";
-import { loadVault, type Vault, type VaultForm } from "./bench/vaults.ts";
+import { loadLegacyJournal, loadVault, type Vault, type VaultForm } from "./bench/vaults.ts";
 
 const PROJECT_DIR = join(import.meta.dirname, "..");
-const CASES: readonly BenchCase[] = [wakeCase, reconnectCase, joinCase, fanOutCase, memoryCase, heapCase, keystrokesCase, receiptsCase, checkpointCase, requestsCase];
+const CASES: readonly BenchCase[] = [wakeCase, reconnectCase, joinCase, fanOutCase, memoryCase, heapCase, keystrokesCase, receiptsCase, checkpointCase, requestsCase, takeoverCase];
 
 const { values: flags } = parseArgs({
   options: {
@@ -75,6 +76,7 @@ const context: BenchContext = {
     vaults.set(key, vault);
     return vault;
   },
+  legacyJournal: (megabytes) => loadLegacyJournal(cacheDir, megabytes, log),
   log,
 };
 

@@ -12,6 +12,8 @@ export interface BenchContext {
   readonly quick: boolean;
   readonly recorder: Recorder;
   vault(megabytes: number, form: VaultForm): Vault;
+  /** The same vault, imported by one device, as the entries of an older server's journal. */
+  legacyJournal(megabytes: number): readonly Uint8Array[];
   log(line: string): void;
 }
 

@@ -15,6 +15,8 @@ export interface LaunchOptions {
   readonly variables: Readonly<Record<string, string>>;
   /** Opens the inspector, for heap figures. Off otherwise: it slows the isolate. */
   readonly inspector: boolean;
+  /** Flags for V8, such as `--max-heap-size=64`. */
+  readonly v8Flags?: readonly string[];
 }
 
 const START_TIMEOUT_MS = 20_000;
@@ -51,6 +53,7 @@ export class WorkerdProcess {
       objectsDir,
       variableNames: Object.keys(options.variables),
       address: `127.0.0.1:${port}`,
+      v8Flags: options.v8Flags ?? [],
     });
     const args = ["serve", config, "--import-path=/", "--experimental"];
     if (inspectorPort !== null) args.push(`--inspector-addr=127.0.0.1:${inspectorPort}`);

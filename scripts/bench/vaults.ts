@@ -32,8 +32,14 @@ const EDITS_PER_NOTE = 40;
 const EDITS_PER_SITTING = 8;
 /** Measured: what one note with its edits takes in Yjs's encoding, bytes. */
 const ENCODED_NOTE_BYTES = 5_340;
-const NOTES_PER_FRAME = 1_600;
-const EDITS_PER_FRAME = 120_000;
+/** How often a vault under construction is cut: what goes into one update. */
+interface Cuts {
+  readonly notes: number;
+  readonly edits: number;
+}
+const FRAME_CUTS: Cuts = { notes: 1_600, edits: 120_000 };
+/** With all deletions so far an entry of the largest vault then has at most about 1.4 MB: the older servers could not store 2 MB in one piece. */
+const ENTRY_CUTS: Cuts = { notes: 250, edits: 24_000 };
 
 /** The vault of that size and form, from the cache or made now. */
 export function loadVault(cacheDir: string, megabytes: number, form: VaultForm, log: (line: string) => void): Vault {
@@ -48,19 +54,28 @@ export function loadVault(cacheDir: string, megabytes: number, form: VaultForm, 
   return { name, form, megabytes, whole: read("whole.bin"), frames, upToDateAnswer: read("answer.bin"), stateVector: read("vector.bin") };
 }
 
+/** The vault as an older server's journal holds it: every entry what is new since the one before, and all deletions up to then. From the cache or made now. */
+export function loadLegacyJournal(cacheDir: string, megabytes: number, log: (line: string) => void): Uint8Array[] {
+  const dir = join(cacheDir, `vaults-${GENERATOR}`, `v${megabytes}-one-legacy`);
+  if (!existsSync(dir)) {
+    log(`making the legacy journal of ${megabytes} MB (once)`);
+    const made = `${dir}.making-${process.pid}`;
+    rmSync(made, { recursive: true, force: true });
+    mkdirSync(made, { recursive: true });
+    cutVault(new Random(seedOf(megabytes, "one")), megabytes, "one", ENTRY_CUTS, (entry, number) => writeFileSync(join(made, `entry-${String(number).padStart(3, "0")}.bin`), entry)).destroy();
+    renameSync(made, dir);
+  }
+  return readdirSync(dir).toSorted().map((file) => new Uint8Array(readFileSync(join(dir, file))));
+}
+
+const seedOf = (megabytes: number, form: VaultForm): number => Math.round(megabytes * 1000) * 2 + (form === "many" ? 1 : 0);
+
 function writeVault(dir: string, megabytes: number, form: VaultForm): void {
   const made = `${dir}.making-${process.pid}`;
   rmSync(made, { recursive: true, force: true });
   mkdirSync(made, { recursive: true });
-  const doc = new Y.Doc();
-  const random = new Random(Math.round(megabytes * 1000) * 2 + (form === "many" ? 1 : 0));
-  let vector = Y.encodeStateVector(doc);
-  let frames = 0;
-  const cut = (): void => {
-    writeFileSync(join(made, `frame-${String(frames++).padStart(3, "0")}.bin`), Y.encodeStateAsUpdate(doc, vector));
-    vector = Y.encodeStateVector(doc);
-  };
-  fillVault(doc, random, megabytes, form, cut);
+  const doc = cutVault(new Random(seedOf(megabytes, form)), megabytes, form, FRAME_CUTS, (frame, number) => writeFileSync(join(made, `frame-${String(number).padStart(3, "0")}.bin`), frame));
+  const vector = Y.encodeStateVector(doc);
   writeFileSync(join(made, "whole.bin"), Y.encodeStateAsUpdate(doc));
   writeFileSync(join(made, "answer.bin"), Y.encodeStateAsUpdate(doc, vector));
   writeFileSync(join(made, "vector.bin"), vector);
@@ -68,8 +83,20 @@ function writeVault(dir: string, megabytes: number, form: VaultForm): void {
   renameSync(made, dir);
 }
 
+/** Makes the vault and hands out, as it grows, what is new since the last cut. */
+function cutVault(random: Random, megabytes: number, form: VaultForm, cuts: Cuts, keep: (update: Uint8Array, number: number) => void): Y.Doc {
+  const doc = new Y.Doc();
+  let vector = Y.encodeStateVector(doc);
+  let number = 0;
+  fillVault(doc, random, megabytes, form, cuts, () => {
+    keep(Y.encodeStateAsUpdate(doc, vector), number++);
+    vector = Y.encodeStateVector(doc);
+  });
+  return doc;
+}
+
 /** First the import, then years of sittings in random notes: the clocks of editors then lie across the vault, as they do in life. */
-function fillVault(doc: Y.Doc, random: Random, megabytes: number, form: VaultForm, cut: () => void): void {
+function fillVault(doc: Y.Doc, random: Random, megabytes: number, form: VaultForm, cuts: Cuts, cut: () => void): void {
   const notes = Math.max(8, Math.round((megabytes * 1_000_000) / ENCODED_NOTE_BYTES));
   const clients = Array.from({ length: Math.min(60, 12 + Math.round(megabytes * 3)) }, (_, i) => 1_000_000 + i * 7_919_317);
   const clientFor = (): number => clients[random.below(clients.length)] ?? 1;
@@ -84,7 +111,7 @@ function fillVault(doc: Y.Doc, random: Random, megabytes: number, form: VaultFor
       paths.set(`folder ${note % 40}/note ${note}.md`, `note-${note}`);
       texts.push(text);
     });
-    if ((note + 1) % NOTES_PER_FRAME === 0) cut();
+    if ((note + 1) % cuts.notes === 0) cut();
   }
   cut();
   const sittings = (notes * EDITS_PER_NOTE) / EDITS_PER_SITTING;
@@ -93,7 +120,7 @@ function fillVault(doc: Y.Doc, random: Random, megabytes: number, form: VaultFor
     const text = texts[random.below(texts.length)];
     if (text === undefined) continue;
     for (let edit = 0; edit < EDITS_PER_SITTING; edit++) doc.transact(() => editNote(text, random));
-    if (((sitting + 1) * EDITS_PER_SITTING) % EDITS_PER_FRAME === 0) cut();
+    if (((sitting + 1) * EDITS_PER_SITTING) % cuts.edits === 0) cut();
   }
   cut();
 }
