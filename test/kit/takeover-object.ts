@@ -37,7 +37,8 @@ export class TakeoverObject {
   #legacy(): LegacyStorage {
     const { legacy } = this;
     return {
-      sql: this.#sql,
+      // Read only, and by rooms in turns of their own.
+      sql: legacy.sql,
       get: (key) => legacy.get(key),
       list: (prefix, after, limit) => legacy.list(prefix, after, limit),
       delete: (keys) => legacy.delete(keys),
