@@ -186,7 +186,10 @@ function* compare(store: VaultStore, found: Survey, united: United, isAlone: boo
 export function reachOf(sources: readonly Source[], united: Pick<United, "blocked">): Map<number, number> {
   const reached = new Map<number, number>();
   for (const source of sources) for (const { client, end } of source.sections) reached.set(client, Math.max(reached.get(client) ?? 0, end));
-  for (const { client, from } of united.blocked) reached.set(client, Math.min(reached.get(client) ?? 0, from));
+  for (const { client, from, waitsFor } of united.blocked) {
+    // Behind a gap of its own client it is the gap that nothing was stored from on.
+    reached.set(client, Math.min(reached.get(client) ?? 0, waitsFor.client === client ? waitsFor.clock : from));
+  }
   return reached;
 }
 
