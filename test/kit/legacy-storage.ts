@@ -1,7 +1,5 @@
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { deserialize } from "node:v8";
 import type { LegacyStorage, Sha256 } from "../../src/takeover/legacy.ts";
 import { NodeSql } from "./node-sql.ts";
@@ -107,11 +105,13 @@ export function viewOf(bytes: Uint8Array, byteOffset: number, bufferByteLength: 
   return buffer.subarray(byteOffset, byteOffset + bytes.length);
 }
 
-/** The database file of a real object: its key-value storage read out of the runtime's own table, and a copy of its SQL. */
+/** The database file of a real object, loaded into memory: its key-value storage read out of the runtime's own table, and its SQL. */
 export function openObjectFile(path: string): MemoryLegacy {
-  const copy = join(mkdtempSync(join(tmpdir(), "legacy-")), "object.sqlite");
-  copyFileSync(path, copy);
-  const sql = new NodeSql(copy);
+  const file = readFileSync(path);
+  // Write-ahead logging, by the two version bytes of the header, needs a file; in memory there is only the old way.
+  file.fill(1, 18, 20);
+  const sql = new NodeSql();
+  sql.database.deserialize(file);
   const values = new Map<string, unknown>();
   // Values are stored as V8 serializes them.
   for (const row of sql.exec<{ key: string; value: Uint8Array }>(`SELECT key, value FROM _cf_KV`)) values.set(row.key, deserialize(row.value));
