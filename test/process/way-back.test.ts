@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { fetchVault } from "../../scripts/push-back/fetch-vault.ts";
+import { PIECE_BYTES } from "../../scripts/push-back/pieces.ts";
 import { sendVault } from "../../scripts/push-back/send-vault.ts";
 import { TIMINGS } from "../../scripts/push-back/timings.ts";
 import { type HostProcess, killStartedHosts, startHost } from "../kit/host-process.ts";
@@ -18,6 +19,7 @@ import { YaosClient } from "../kit/yaos-client.ts";
 
 const TOKEN = "way-back-token-0123456789abcdef0123";
 const VAULT = "notes & more";
+const LONG = "word and more ".repeat(100_000);
 /** As the real ones, but for the looks at counters and the quiet time, which the stand-in's short debounce allows. */
 const QUICK = { ...TIMINGS, pollMs: 10, quietMs: 1_000 };
 
@@ -110,11 +112,14 @@ describe.each(["main", "sql"] as const)("with the server of build %s", (build) =
       note(doc, "kept", "kept as it was");
       note(doc, "cut", "this stays, this goes");
     });
+    // Over what a journal may hold: a checkpoint in several chunks, each stored with all of the payload (compat sheet, 4.2).
+    await editOld(first, (doc) => note(doc, "long", LONG));
     await editOld(first, (doc) => note(doc, "gone", "to be deleted at ours"));
     await first.kill();
 
     const ours = await startOurs();
-    expect(await notesOf(ours)).toEqual({ kept: "kept as it was", cut: "this stays, this goes", gone: "to be deleted at ours" });
+    const left = { kept: "kept as it was", cut: "this stays, this goes", gone: "to be deleted at ours", long: LONG };
+    expect(await notesOf(ours)).toEqual(left);
     await editOurs(ours, (doc) => note(doc, "new", "written at ours"));
     // The last edits are deletions alone: no state vector shows them.
     await editOurs(ours, (doc) => text(doc, "cut").delete(10, 11));
@@ -128,48 +133,57 @@ describe.each(["main", "sql"] as const)("with the server of build %s", (build) =
 
     const back = await startOld(build);
     // As it left it: our tables beside its own do not bother it.
-    expect(await notesOf(back)).toEqual({ kept: "kept as it was", cut: "this stays, this goes", gone: "to be deleted at ours" });
+    expect(await notesOf(back)).toEqual(left);
     expect((await back.debug(VAULT)).persistence).toMatchObject({ status: "healthy" });
     const sent = await pushBack(["send", "--file", file, "--to", back.url, "--vault", VAULT]);
     expect(sent).toMatchObject({ code: 0, output: expect.stringMatching(/every edit and every deletion is there/) });
     await back.kill();
 
     const again = await startOld(build);
-    const united = { kept: "kept as it was", cut: "this stays", new: "written at ours" };
+    const united = { kept: "kept as it was", cut: "this stays", new: "written at ours", long: LONG };
     expect(await notesOf(again)).toEqual(united);
     await editOld(again, (doc) => note(doc, "later", "written at the old server"));
     await editOld(again, (doc) => text(doc, "kept").insert(0, "still "));
     await again.kill();
 
     const forward = await startOurs();
-    expect(await notesOf(forward)).toEqual({ ...united, kept: "still kept as it was", later: "written at the old server" });
+    const merged = { ...united, kept: "still kept as it was", later: "written at the old server" };
+    expect(await notesOf(forward)).toEqual(merged);
     // And nothing of it was only in memory.
     await forward.kill9Group();
-    expect(await notesOf(await startOurs())).toEqual({ ...united, kept: "still kept as it was", later: "written at the old server" });
+    expect(await notesOf(await startOurs())).toEqual(merged);
   });
 
-  it("[TK15] has the old server save deletions when nothing else differs", async () => {
+  it("[TK15] has the old server save deletions when nothing else differs, in one go from another address", async () => {
     const [ours, old] = [await startOurs(join(dir, "ours")), await startOld(build)];
     await editOld(old, (doc) => note(doc, "cut", "this stays, this goes"));
     await sendVault(await fetchVault(address(old)), address(ours), () => {}, QUICK);
     await editOurs(ours, (doc) => text(doc, "cut").delete(10, 11));
-    const report = await sendVault(await fetchVault(address(ours)), address(old), () => {}, QUICK);
-    expect(report).toMatchObject({ pieces: 1, deleteRanges: 1, isSaveConfirmed: true });
+    const ended = await pushBack(["--from", ours.url, "--to", old.url, "--vault", VAULT]);
+    expect(ended).toMatchObject({ code: 0, output: expect.stringMatching(/in 1 piece, with 1 ranges of deletions it did not have/) });
     await old.kill();
     expect(await notesOf(await startOld(build))).toEqual({ cut: "this stays" });
   });
 
-  it("[TK15] brings it more than it can save at once, in one go from another address", async () => {
+  it("[TK15] brings it more than it can save at once, and goes on where it was cut off", async () => {
     const [ours, old] = [await startOurs(join(dir, "ours")), await startOld(build)];
-    const long = "word and more ".repeat(100_000);
+    const notes = Object.fromEntries(["a", "b", "c"].map((id) => [id, id + LONG]));
     await editOurs(ours, (doc) => {
-      for (const id of ["a", "b", "c"]) note(doc, id, id + long);
+      for (const [id, content] of Object.entries(notes)) note(doc, id, content);
     });
-    const ended = await pushBack(["--from", ours.url, "--to", old.url, "--vault", VAULT]);
-    expect(ended).toMatchObject({ code: 0, output: expect.stringMatching(/piece 8 of \d+: \d+ bytes saved/) });
-    await old.kill();
-    const notes = await notesOf(await startOld(build));
-    expect(Object.entries(notes).map(([id, content]) => content === id + long)).toEqual([true, true, true]);
+    const vault = await fetchVault(address(ours));
+    const saved: string[] = [];
+    const cutOff = sendVault(vault, address(old), (line) => {
+      if (saved.push(line) === 2) void old.kill();
+    }, QUICK);
+    await expect(cutOff).rejects.toMatchObject({ code: expect.stringMatching(/^(connection-lost|unreachable)$/) });
+
+    const again = await startOld(build);
+    const rest = await sendVault(vault, address(again), () => {}, QUICK);
+    // What was told to be saved was: only the rest is sent.
+    expect(rest.bytes).toBeLessThan(vault.update.byteLength - 2 * PIECE_BYTES + 200_000);
+    await again.kill();
+    expect(await notesOf(await startOld(build))).toEqual(notes);
   });
 });
 
@@ -209,6 +223,17 @@ describe("push-back", () => {
     expect(await pushBack(send())).toMatchObject({ code: 1, output: expect.stringMatching(/push-back: schema-refused: .*\(the vault's is 3\)/) });
     writeFileSync(file, whole.subarray(0, whole.length - 3));
     expect(await pushBack(send())).toMatchObject({ code: 1, output: expect.stringMatching(/file-damaged: .*truncated/) });
+  });
+
+  it("[TK15] says so when the old server takes edits in and cannot save them", async () => {
+    const [ours, old] = [await startOurs(join(dir, "ours")), await startOld("main")];
+    await editOurs(ours, (doc) => note(doc, "a", "first"));
+    await withClient(old, async ({ doc }) => {
+      doc.getMap("other").set("one value", "x".repeat(2_200_000));
+      await expect.poll(async () => (await old.debug(VAULT)).persistence?.failedSaveCount, { timeout: 10_000, interval: 10 }).toBe(1);
+    });
+    const failed = sendVault(await fetchVault(address(ours)), address(old), () => {}, QUICK);
+    await expect(failed).rejects.toMatchObject({ code: "not-saved", message: expect.stringMatching(/SQLITE_TOOBIG/) });
   });
 
   it("[TK15] sends nothing that the old server could never save", async () => {
