@@ -294,6 +294,16 @@ export class Room {
     return erasedAtMs;
   }
 
+  /** What the room stands on is about to change: everybody is sent away, to come back to an instance made anew. This instance is over, as after `erase`. */
+  reopen(): void {
+    const { health, host } = this.#state;
+    // What fits the journal is kept and receipted; what is on its way into chunks its authors still have.
+    if (health.kind === "healthy" || health.kind === "unproven") this.#commits.commitNow();
+    if (this.#state.isOver) return;
+    this.#finish(CLOSE.reopening);
+    host.log.event("warn", "room.reopened", {});
+  }
+
   /** This instance does nothing any more, and everybody is sent away. */
   #finish(close: CloseCode): void {
     this.#state.isOver = true;

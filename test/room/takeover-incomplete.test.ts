@@ -186,6 +186,40 @@ describe("a vault taken over with a part missing", () => {
   });
 });
 
+describe("a decision about what is missing", () => {
+  it("[TK10] sends everybody away to a room anew, with what was taken kept and receipted", () => {
+    const vault = incomplete((client) => ({ ranges: [{ client, from: 4, to: 13 }] }));
+    const { room, filled } = vault;
+    const [owner, stock] = [join(room), join(room, undefined, STOCK)];
+    room.pass(2_000);
+    send(room, owner, sliceOf(vault, 4, 8));
+    const before = owner.durableFrames;
+    room.look((r) => r.reopen());
+    room.takeover = { ...room.takeover, missing: null };
+    room.replace();
+    room.settle();
+    for (const session of [owner, stock]) expect(session.peer.closed?.code).toBe(4511);
+    expect([before, owner.durableFrames, filled()]).toEqual([1, owner.sent.length, 0]);
+    room.disconnect(owner);
+    const again = join(room, upTo(vault, 13));
+    room.pass(2_000);
+    expect([text(join(room)), again.durableFrames]).toEqual(["one two three", again.sent.length]);
+  });
+
+  it("[TK10] a repeat of it does nothing, and one that finds the holes filled by what waited says so once", () => {
+    const vault = incomplete(named);
+    const { room, filled } = vault;
+    const owner = join(room);
+    room.pass(2_000);
+    send(room, owner, sliceOf(vault, 4, 8));
+    room.look((r) => {
+      r.reopen();
+      r.reopen();
+    });
+    expect([filled(), owner.peer.closed?.code]).toEqual([1, 4511]);
+  });
+});
+
 describe("bringing what is missing", () => {
   it("[TK10] a client that has it brings it by ordinary sync: relayed, receipted, and the room begins anew", () => {
     const { room, whole, filled } = incomplete(named);
