@@ -32,7 +32,7 @@ export function wholeEntry(storage: LegacyStorage, place: KvPlace, partSizes: re
   };
 }
 
-/** An entry that is known not to verify: reading it says why. Its keys are its own all the same, for people to look at. */
+/** An entry that is known not to verify: reading it says why. Its keys are its own all the same, and the one at fault is among them, there or not. */
 export function damagedEntry(place: KvPlace, lengths: ChunkLengths, fault: Fault): LegacyEntry {
   const { family, id, isLive, hasVector } = place;
   // What lies there, and never nothing, or nobody would ask for a part.
@@ -41,6 +41,7 @@ export function damagedEntry(place: KvPlace, lengths: ChunkLengths, fault: Fault
   byteLength = Math.max(byteLength, 1);
   const keys = [manifestKey(family, id), ...chunkKeys(family, id, lengths)];
   if (hasVector) keys.push(vectorKey(id));
+  if (!keys.includes(fault.key)) keys.push(fault.key);
   return {
     kind: family.kind,
     name: manifestKey(family, id),

@@ -3,6 +3,7 @@
  * the whole payload along as its backing buffer (compat sheet, 4.2), so few are in memory at once.
  */
 import { LIMITS } from "../limits.ts";
+import { release } from "../release.ts";
 import { bytesOf } from "./bytes-of.ts";
 import { chunkKey, type KvFamily, readKey } from "./kv-keys.ts";
 import { type ManifestRecord, readManifest } from "./kv-records.ts";
@@ -37,7 +38,10 @@ export function takeInventory(storage: LegacyStorage, family: KvFamily): KvInven
     else if (meaning.kind === "chunk") {
       let lengths = chunks.get(meaning.id);
       if (lengths === undefined) chunks.set(meaning.id, (lengths = new Map()));
-      lengths.set(meaning.index, bytesOf(value)?.byteLength ?? NOT_BYTES);
+      const bytes = bytesOf(value);
+      lengths.set(meaning.index, bytes?.byteLength ?? NOT_BYTES);
+      // Each value is a clone of its own. Collected late, those of a large vault would be in memory together.
+      if (bytes !== null) release(bytes);
     }
   }
   return { manifests, chunks, vectors, unknown };

@@ -2,6 +2,7 @@
  * Whether the chunks found of an entry can be its content: as its manifest cuts them, or, when the manifest is wrong about the cut, in
  * whatever way gives the manifest's hash. The hash decides, every other field can be found again.
  */
+import { release } from "../release.ts";
 import { bytesOf } from "./bytes-of.ts";
 import { chunkKey, type KvFamily, manifestKey } from "./kv-keys.ts";
 import { type ChunkLengths, NOT_BYTES } from "./kv-listing.ts";
@@ -98,6 +99,7 @@ function hashOf(storage: LegacyStorage, family: KvFamily, id: number, chunkCount
     const bytes = bytesOf(storage.get(chunkKey(family, id, index)));
     if (bytes === null) return null;
     sha256.update(bytes);
+    release(bytes);
   }
   return sha256.digest();
 }

@@ -181,6 +181,8 @@ describe("the key-value layout", () => {
     expect(snapshotOf(found.entries)).toBe(EXPECTED);
     expectKeysComplete(legacy, found);
     expect(found.entries[0]!.keys.length).toBe(6);
+    // Entries may be spread, as one that is to be read without its hash is.
+    expect(readWhole({ ...found.entries[0]!, sha256: null })).toEqual(EXAMPLE.checkpoint);
     expect(found.otherKeys).toEqual([POINTER, META]);
   });
 
@@ -370,6 +372,7 @@ describe("validations of content", () => {
     const failing = found.entries.map((entry) => ({ entry, damage: damageOf(entry) })).filter(({ damage }) => damage !== null);
     expect(failing.map(({ damage }) => damage)).toEqual([{ key, reason }]);
     expect(failing[0]!.entry.isLive).toBe(true);
+    expect(failing[0]!.entry.keys).toContain(key);
     // The others are all there.
     expect(found.entries.length).toBe(13);
     if (failing[0]!.entry.kind !== "checkpoint") return;
