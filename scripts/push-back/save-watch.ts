@@ -50,6 +50,7 @@ export class SaveWatch {
     const untilMs = performance.now() + this.#timings.saveMs;
     for (;;) {
       const now = await this.#read();
+      if (now.successfulSaveCount < before.successfulSaveCount) throw new PushBackError("connection-lost", `${this.#address.url} was started anew while it had edits to save; run this again`);
       if (now.failedSaveCount > before.failedSaveCount) throw new PushBackError("not-saved", `${this.#address.url} has the edits but could not save them: ${now.lastSaveError ?? "no reason given"}`);
       if (now.successfulSaveCount > before.successfulSaveCount && !now.pendingPersistence) return;
       if (performance.now() > untilMs) throw new PushBackError("timeout", `${this.#address.url} has the edits but did not save them within ${this.#timings.saveMs / 1000} s`);

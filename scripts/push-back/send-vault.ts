@@ -33,7 +33,7 @@ export async function sendVault(vault: WholeVault, address: VaultAddress, tell: 
     const { deletes } = readFacts(theirs);
     const missing = missingFrom(vault, connection.serverVector, deletes);
     const pieces = withClosing(missing, docOf(vault.update, theirs), Date.now());
-    if (!watch.isSql) assertSavable(pieces, encodeDeleteSet(union(vault.facts.deletes, deletes)).byteLength, address);
+    if (!watch.isSql) assertSavable(pieces, encodeDeleteSet(union(vault.facts.deletes, deletes)).byteLength, watch.tells ? 0 : vault.update.byteLength, address);
 
     for (const [index, piece] of pieces.entries()) {
       await watch.saved(async () => {
@@ -55,13 +55,17 @@ export async function sendVault(vault: WholeVault, address: VaultAddress, tell: 
   }
 }
 
-/** Before anything is sent: what these servers cannot save makes them save nothing any more (compat sheet, 5.4). */
-function assertSavable(pieces: readonly Uint8Array[], deleteBytes: number, address: VaultAddress): void {
-  const largest = Math.max(...pieces.map((piece) => piece.byteLength));
-  if (largest + deleteBytes <= MAX_SAVE_BYTES) return;
+/**
+ * Before anything is sent: what these servers cannot save makes them save nothing any more (compat sheet, 5.4).
+ * @param vaultBytes of a released server, else 0: once its vault is too large for a checkpoint, each save repeats everything since the last one
+ */
+function assertSavable(pieces: readonly Uint8Array[], deleteBytes: number, vaultBytes: number, address: VaultAddress): void {
+  const sizes = pieces.map((piece) => piece.byteLength);
+  const heaviest = vaultBytes > MAX_SAVE_BYTES ? sizes.reduce((sum, size) => sum + size, 0) : Math.max(...sizes);
+  if (heaviest + deleteBytes <= MAX_SAVE_BYTES) return;
   throw new PushBackError(
     "too-large",
-    `${address.url} keeps vaults in the key-value layout and cannot save this one: a piece of ${largest} bytes with ${deleteBytes} bytes of deletions exceeds ${MAX_SAVE_BYTES}; nothing was sent`,
+    `${address.url} keeps vaults in the key-value layout and cannot save this one: ${heaviest} bytes of edits with ${deleteBytes} bytes of deletions exceed the ${MAX_SAVE_BYTES} it can save at once; nothing was sent`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** The vault between the two steps: a file with one Yjs v1 update. */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import * as Y from "yjs";
 import { UpdateRefusedError } from "../../src/update/refused.ts";
 import { PushBackError } from "./push-back-error.ts";
@@ -40,23 +40,25 @@ export function assertFree(file: string, force: boolean): void {
   if (!force && existsSync(file)) throw new PushBackError("file-exists", `${file} exists already: name another file, or say --force to replace it`);
 }
 
-/** Only the owner may read it: it is the whole vault. @throws {PushBackError} `file-exists` */
+/** Only its owner may read it: it is the whole vault. An existing file is replaced when the new one is on disk. @throws {PushBackError} `file-exists`, `file-unwritable` */
 export function writeVault(file: string, update: Uint8Array, force: boolean): void {
   assertFree(file, force);
+  const target = force ? `${file}.part` : file;
   try {
-    writeFileSync(file, update, { flag: force ? "w" : "wx", mode: 0o600, flush: true });
+    writeFileSync(target, update, { flag: force ? "w" : "wx", mode: 0o600, flush: true });
+    if (force) renameSync(target, file);
   } catch (cause) {
-    throw new PushBackError("file-missing", `Cannot write ${file}: ${(cause as Error).message}`, { cause });
+    throw new PushBackError("file-unwritable", `Cannot write ${file}: ${(cause as Error).message}`, { cause });
   }
 }
 
-/** @throws {PushBackError} `file-missing`, `file-damaged` */
+/** @throws {PushBackError} `file-unreadable`, `file-damaged` */
 export function readVault(file: string): WholeVault {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file);
   } catch (cause) {
-    throw new PushBackError("file-missing", `Cannot read ${file}: ${(cause as Error).message}`, { cause });
+    throw new PushBackError("file-unreadable", `Cannot read ${file}: ${(cause as Error).message}`, { cause });
   }
   return checkVault(bytes, file);
 }
