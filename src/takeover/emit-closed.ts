@@ -6,7 +6,7 @@
 import { LIMITS } from "../limits.ts";
 import { cutStruct } from "../update/cut.ts";
 import { STRUCT_WORK, Pacer } from "../update/pacer.ts";
-import { GC_REF, SKIP_REF, type StructView } from "../update/visitor.ts";
+import { SKIP_REF, type StructView } from "../update/visitor.ts";
 import type { Blocked } from "./blocked-updates.ts";
 import { BatchWriter, type ClosedBatch } from "./closed-batch.ts";
 import type { Source } from "./source.ts";
@@ -154,7 +154,7 @@ class Emission {
       this.#pass(cursor, view);
     } else if (view.clock > end || view.ref === SKIP_REF) {
       this.#blockAtGap(section, cursor);
-    } else if (view.ref === GC_REF || this.#isReady(section, view, view.clock < end)) {
+    } else if (this.#isReady(section, view, view.clock < end)) {
       if (!this.#batch.isEmpty && this.#batch.byteLengthWith(view.end - view.start + CUT_SLACK) > this.#batchBytes) {
         this.isFull = true;
         return;
@@ -174,7 +174,7 @@ class Emission {
     cursor.advance();
   }
 
-  /** Whether everything the struct refers to is there; else what it waits for goes first, or its client is blocked. */
+  /** Whether everything the struct refers to is there (GC refers to nothing); else what it waits for goes first, or its client is blocked. */
   #isReady(section: number, view: StructView, isCut: boolean): boolean {
     // The rest of a struct refers to the part before it, and no longer to the parent.
     return (

@@ -269,6 +269,17 @@ describe("[TK6] hostile sources end", () => {
     expect(target.clocks.end(6)).toBe(4);
   });
 
+  test("a struct that is stored in part and then waits is kept from there on", () => {
+    const update = Uint8Array.from([1, 1, 5, 0, 0x44, 9, 7, 4, 0x61, 0x62, 0x63, 0x64, 0]);
+    const target = new Target();
+    target.clocks.add(5, 0, 2);
+    const source = sourceOf(update);
+    const blocked = [...target.take(source)!];
+    expect(blocked).toEqual([{ client: 5, from: 2, to: 4, waitsFor: { client: 9, clock: 7 } }]);
+    const kept = [...blockedUpdates(source, blocked, 1_000)];
+    expect(kept).toEqual([Uint8Array.from([1, 1, 5, 2, 0xc4, 5, 1, 9, 7, 2, 0x63, 0x64, 0])]);
+  });
+
   test("blocked clocks that are stored behind a hole are not named", () => {
     const update = Uint8Array.from([1, 1, 5, 3, 0x84, 5, 2, 1, 0x61, 0]);
     const clocks = new ClockIndex();
