@@ -5,80 +5,16 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import * as Y from "yjs";
 import { findLegacy } from "../../src/takeover/find-legacy.ts";
-import { LegacyDamageError, type LegacyEntry, type LegacyFindings } from "../../src/takeover/legacy.ts";
+import type { LegacyEntry, LegacyFindings } from "../../src/takeover/legacy.ts";
 import { lostVectorOf } from "../../src/takeover/kv-vector.ts";
 import { readMigrationMeta } from "../../src/takeover/sql-layout.ts";
 import { type LegacyFixture, loadFixture, MemoryLegacy, openObjectFile, viewOf } from "../kit/legacy-storage.ts";
-import { type ChunkShape, writeCheckpoint, writeJournalEntry, writeKvLayout, writeSqlLayout } from "../kit/legacy-writer.ts";
+import { writeCheckpoint, writeJournalEntry, writeKvLayout } from "../kit/legacy-writer.ts";
+import { CHUNK_BYTES, damageOf, EXAMPLE, exampleLegacy, EXPECTED, losses, names, notes, readWhole, snapshotOf } from "./layout-examples.ts";
 
 const FIXTURES = join(import.meta.dirname, "../fixtures");
 const POINTER = "document:checkpoint:current";
 const META = "document:journal:meta";
-
-/** A vault of a checkpoint in four chunks and twelve journal entries, each of its own client. */
-function exampleVault(): { whole: Y.Doc; checkpoint: Uint8Array; journal: Uint8Array[] } {
-  const whole = new Y.Doc();
-  whole.clientID = 100;
-  whole.getMap("meta").set("a", { path: "a.md" });
-  whole.getText("t").insert(0, "checkpoint ".repeat(20));
-  const checkpoint = Y.encodeStateAsUpdate(whole);
-  const journal: Uint8Array[] = [];
-  for (let client = 1; client <= 12; client += 1) {
-    whole.clientID = client;
-    const before = Y.encodeStateVector(whole);
-    whole.getText("t").insert(0, `entry ${client} `);
-    journal.push(Y.encodeStateAsUpdate(whole, before));
-  }
-  return { whole, checkpoint, journal };
-}
-
-const EXAMPLE = exampleVault();
-const CHUNK_BYTES = Math.ceil(EXAMPLE.checkpoint.length / 4);
-
-function exampleLegacy(shape: ChunkShape = "view"): MemoryLegacy {
-  const legacy = new MemoryLegacy();
-  writeKvLayout(legacy.values, { ...EXAMPLE, version: 3, chunkSizeBytes: CHUNK_BYTES, shape });
-  return legacy;
-}
-
-function readWhole(entry: LegacyEntry): Uint8Array {
-  const whole = new Uint8Array(entry.byteLength);
-  let at = 0;
-  for (const [part, size] of entry.partSizes.entries()) {
-    const bytes = entry.readPart(part);
-    expect(bytes.length).toBe(size);
-    whole.set(bytes, at);
-    at += size;
-  }
-  expect(at).toBe(entry.byteLength);
-  if (entry.sha256 !== null) expect(createHash("sha256").update(whole).digest("hex"), entry.name).toBe(entry.sha256);
-  return whole;
-}
-
-/** What the entries add up to, as `Y.encodeSnapshot` has it: vector and delete set. */
-function snapshotOf(entries: readonly LegacyEntry[]): string {
-  const doc = new Y.Doc();
-  for (const entry of entries) Y.applyUpdate(doc, readWhole(entry));
-  expect(doc.store.pendingStructs).toBe(null);
-  return Buffer.from(Y.encodeSnapshot(Y.snapshot(doc))).toString("base64");
-}
-
-const EXPECTED = Buffer.from(Y.encodeSnapshot(Y.snapshot(EXAMPLE.whole))).toString("base64");
-
-const names = (entries: readonly LegacyEntry[]): string[] => entries.map((entry) => entry.name);
-const losses = (found: LegacyFindings): string[] => found.problems.filter((problem) => problem.isLoss).map(({ key, reason }) => `${key}: ${reason}`);
-const notes = (found: LegacyFindings): string[] => found.problems.filter((problem) => !problem.isLoss).map(({ key, reason }) => `${key}: ${reason}`);
-
-/** Why an entry cannot be read; null when it can. */
-function damageOf(entry: LegacyEntry): { key: string; reason: string } | null {
-  try {
-    readWhole(entry);
-    return null;
-  } catch (error) {
-    if (error instanceof LegacyDamageError) return { key: error.key, reason: error.message };
-    throw error;
-  }
-}
 
 /** Every document key is accounted for: it belongs to an entry, or to none. */
 function expectKeysComplete(legacy: MemoryLegacy, found: LegacyFindings): void {
@@ -498,87 +434,5 @@ describe("derived records that are wrong while the content verifies", () => {
     expect(notes(found)).toContain(`${key}: ${reason}`);
     expect(found.entries.map(damageOf).filter((damage) => damage !== null)).toEqual([]);
     expect(snapshotOf(found.entries.filter((entry) => entry.isLive))).toBe(EXPECTED);
-  });
-});
-
-describe("the first SQL layout", () => {
-  const markers = { migration_completed: "true", source_format: "kv" };
-  const sqlLegacy = (options: { markers?: Record<string, string> } = {}): MemoryLegacy => {
-    const legacy = new MemoryLegacy();
-    writeSqlLayout(legacy.sql, { snapshot: EXAMPLE.checkpoint, journal: EXAMPLE.journal, chunkBytes: CHUNK_BYTES, ...options });
-    return legacy;
-  };
-
-  test.each([{}, { markers }])("[TK1] snapshot and rows, markers or not: %j", (options) => {
-    const legacy = sqlLegacy(options);
-    const found = findLegacy(legacy);
-    expect(found.problems).toEqual([]);
-    expect(names(found.entries)).toEqual(["snapshot_chunks", ...Array.from({ length: 12 }, (_, index) => `journal row ${index + 1}`)]);
-    expect(found.entries[0]!.partSizes.length).toBe(4);
-    expect(found.entries.every((entry) => entry.isLive && entry.keys.length === 0 && entry.sha256 === null)).toBe(true);
-    expect(snapshotOf(found.entries)).toBe(EXPECTED);
-    expect(readMigrationMeta(legacy.sql)).toEqual(options.markers ?? null);
-  });
-
-  test("[TK1] both layouts at once are both found", () => {
-    const legacy = exampleLegacy();
-    writeSqlLayout(legacy.sql, { snapshot: EXAMPLE.checkpoint, journal: EXAMPLE.journal });
-    const found = findLegacy(legacy);
-    expect(found.entries.map((entry) => entry.kind).filter((kind, index, all) => kind !== all[index - 1])).toEqual(["checkpoint", "journal", "sql-snapshot", "sql-journal"]);
-  });
-
-  test("[TK1] tables are only read", () => {
-    const legacy = sqlLegacy();
-    const before = legacy.sql.rowsWritten;
-    for (const entry of findLegacy(legacy).entries) readWhole(entry);
-    expect(legacy.sql.rowsWritten).toBe(before);
-  });
-
-  test("[TK2] a hole in the snapshot is a loss of the snapshot, the rows stay", () => {
-    const legacy = sqlLegacy();
-    legacy.sql.exec(`DELETE FROM snapshot_chunks WHERE chunk_index = 1`);
-    const found = findLegacy(legacy);
-    expect(losses(found)).toEqual(["snapshot_chunks: chunk 1 is missing before chunk 2"]);
-    expect(found.entries.length).toBe(12);
-  });
-
-  test("[TK2] data that is no BLOB is a loss", () => {
-    const legacy = sqlLegacy();
-    legacy.sql.exec(`UPDATE snapshot_chunks SET data = 'text' WHERE chunk_index = 3`);
-    legacy.sql.exec(`UPDATE journal SET data = 7 WHERE id = 2`);
-    const found = findLegacy(legacy);
-    expect(losses(found)).toEqual(["snapshot_chunks: chunk 3 is no BLOB but text", "journal row 2: data is no BLOB but integer"]);
-    expect(found.entries.length).toBe(11);
-  });
-
-  test("[TK2] a wrong byte_length costs nothing, a missing row is named", () => {
-    const legacy = sqlLegacy();
-    legacy.sql.exec(`UPDATE journal SET byte_length = 1 WHERE id = 2`);
-    legacy.sql.exec(`DELETE FROM journal WHERE id IN (4, 5)`);
-    const found = findLegacy(legacy);
-    expect(losses(found)).toEqual([]);
-    expect(notes(found)).toEqual([`journal row 2: byte_length is 1, its data has ${EXAMPLE.journal[1]!.length} bytes`, "journal row 6: 2 rows are missing before it"]);
-    expect(readWhole(found.entries[2]!)).toEqual(EXAMPLE.journal[1]);
-  });
-
-  test("[TK2] a row that changes after it was found is refused", () => {
-    const legacy = sqlLegacy();
-    const [snapshot, row] = findLegacy(legacy).entries;
-    legacy.sql.exec(`DELETE FROM journal`);
-    legacy.sql.exec(`DROP TABLE snapshot_chunks`);
-    expect(() => snapshot!.readPart(0)).toThrow(LegacyDamageError);
-    expect(() => row!.readPart(0)).toThrow(LegacyDamageError);
-  });
-
-  test("[TK1] tables of the same names that are somebody else's are named and left alone", () => {
-    const legacy = new MemoryLegacy();
-    legacy.sql.exec(`CREATE TABLE journal (seq INTEGER PRIMARY KEY, line TEXT)`);
-    legacy.sql.exec(`CREATE VIEW snapshot_chunks AS SELECT 1 AS chunk_index, x'00' AS data`);
-    legacy.sql.exec(`CREATE TABLE _migration_meta (name TEXT)`);
-    const found = findLegacy(legacy);
-    expect(found.entries).toEqual([]);
-    expect(losses(found)).toEqual([]);
-    expect(found.problems.map(({ key }) => key)).toEqual(["snapshot_chunks", "journal"]);
-    expect(readMigrationMeta(legacy.sql)).toBe(null);
   });
 });
