@@ -112,9 +112,14 @@ async function pushBack(args: readonly string[], token = TOKEN): Promise<Ended> 
   return { code, output };
 }
 
-describe.each(["main", "sql"] as const)("with the server of build %s", (build) => {
-  it("[TK14] [TK15] goes back without a loss and comes forward again with what was written there", async () => {
-    const first = await startOld(build);
+describe("the way back", () => {
+  it.each([
+    ["main", "main"],
+    ["sql", "sql"],
+    // An owner who goes back to a newer build than the one before: it takes the key-value layout over while we are away.
+    ["main", "sql"],
+  ] as const)("[TK14] [TK15] from a vault of build %s to build %s loses nothing, and what is written there comes forward again", async (before, build) => {
+    const first = await startOld(before);
     await editOld(first, (doc) => {
       doc.getMap("sys").set("schemaVersion", 2);
       note(doc, "kept", "kept as it was");
@@ -163,7 +168,9 @@ describe.each(["main", "sql"] as const)("with the server of build %s", (build) =
     await forward.kill9Group();
     expect(await notesOf(await startOurs())).toEqual(merged);
   });
+});
 
+describe.each(["main", "sql"] as const)("with the server of build %s", (build) => {
   it("[TK15] has the old server save deletions when nothing else differs, in one go from another address", async () => {
     const [ours, old] = [await startOurs(join(dir, "ours")), await startOld(build)];
     await editOld(old, (doc) => note(doc, "cut", "this stays, this goes"));
