@@ -81,6 +81,8 @@ export class RoomOpener {
   async #inTurns(steps: Generator<null, Opening>): Promise<Room | null> {
     const run = this.#run;
     try {
+      // Not in the turn of whoever asks: the promise must be known before it can be over.
+      await Promise.resolve();
       for (;;) {
         for (let count = 0; count < STEPS_PER_TURN; count++) {
           const step = steps.next();
@@ -98,7 +100,10 @@ export class RoomOpener {
   #opened(opening: Opening): Room {
     this.#as = opening.as;
     this.#atMs = this.#host.clock.nowMs();
+    const { sql } = this.#host;
     this.#room = this.#make(opening.view);
+    // All that was written since the object began belongs to the move.
+    if (opening.as.movedNow) this.#room.stats.rowsWrittenBy.maintenance += sql.rowsWritten;
     this.#waiting = null;
     return this.#room;
   }

@@ -1,7 +1,8 @@
 /** What debug says of an older server's storage: the takeover, entry by entry, and what is left of it (compat sheet, 2.6). */
 import type { LegacyStorage } from "../takeover/legacy.ts";
+import { legacyFingerprint } from "../takeover/fingerprint.ts";
 import type { OpenedAs } from "../takeover/opening.ts";
-import { type TakeoverRecord, readRecord } from "../takeover/record.ts";
+import { type TakeoverRecord, readableRecord } from "../takeover/record.ts";
 import { readMigrationMeta } from "../takeover/sql-layout.ts";
 
 /** The part of debug's `storage` that tells where the vault came from. */
@@ -18,7 +19,7 @@ export interface StorageOrigin {
 
 /** @param as how the room was opened */
 export function storageOrigin(as: OpenedAs | null, legacy: LegacyStorage): StorageOrigin {
-  const record = recordOf(legacy);
+  const record = readableRecord(legacy.sql);
   const marker = record?.marker ?? {};
   const hasMarker = Object.keys(marker).length > 0;
   const duration = Number(marker["duration_ms"]);
@@ -51,7 +52,7 @@ function takeoverReport(as: OpenedAs | null, record: TakeoverRecord | null, lega
     state: record?.state ?? "not_started",
     refusal: as?.refusal ?? null,
     /** Something of an older server is still stored. */
-    oldStorage: as?.hasLegacy ?? null,
+    oldStorage: legacyFingerprint(legacy) !== null,
     attempts: record?.attempts ?? 0,
     document: record?.document ?? null,
     missing: record?.missing ?? null,
@@ -63,17 +64,9 @@ function takeoverReport(as: OpenedAs | null, record: TakeoverRecord | null, lega
   };
 }
 
-function recordOf(legacy: LegacyStorage): TakeoverRecord | null {
-  try {
-    return readRecord(legacy.sql);
-  } catch {
-    return null;
-  }
-}
-
 /** Debug's answer while a takeover is under way: there is no room yet. */
 export function movingReport(roomId: string, legacy: LegacyStorage): Record<string, unknown> {
-  const record = recordOf(legacy);
+  const record = readableRecord(legacy.sql);
   return {
     roomId,
     documentLoaded: false,

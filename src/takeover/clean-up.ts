@@ -64,10 +64,10 @@ export function* cleanUp(host: MoveHost, store: VaultStore, trouble: string | nu
   const reached = reachOf(found.sources, { blocked });
   const verdict = yield* verify(store, found.sources, (client) => reached.get(client) ?? 0, pacer);
   if (!verdict.ok) return aborted(`${verdict.reason}: ${REFUSING}`);
-  const kept = yield* keptEntries(store, found, blocked, pacer);
-  const keep = kept.flatMap(({ keys }) => keys);
+  const kept = yield* keptEntries(store, found, blocked, record.settled.length > 0, pacer);
+  const keep = kept.flatMap(({ name, keys }) => (keys.length === 0 ? [name] : keys));
   const keptNames = kept.map(({ name, reason }) => ({ name, reason }));
-  const rows = countRows(host);
+  const rows = presentTables(host, new Set(keep)).reduce((sum, { count }) => sum + count, 0);
   const all = [...found.sources.flatMap((source) => source.entry.keys), ...found.lost.flatMap((entry) => entry.keys), ...(found.left?.entry.keys ?? []), ...found.otherKeys];
   const keysToDelete = new Set(all.filter((key) => !keep.includes(key))).size;
   if (dryRun) return { status: "noop", ...NOTHING, dryRun, keysToDelete, rowsToDelete: rows, kept: keptNames };
@@ -109,9 +109,10 @@ export function* finishCleaning(host: MoveHost): Generator<null, { keysDeleted: 
   }
   flush();
   let rowsDeleted = 0;
-  for (const { table, id } of presentTables(host)) {
-    for (let left = rowsOf(host, table); left > 0; left = rowsOf(host, table)) {
-      sql.exec(`DELETE FROM ${table} WHERE ${id} IN (SELECT ${id} FROM ${table} ORDER BY ${id} LIMIT ${ROWS})`);
+  for (const { table, id, kept, count } of presentTables(host, keep)) {
+    const others = `SELECT ${id} FROM ${table} WHERE ${id} NOT IN (SELECT value FROM json_each(?)) ORDER BY ${id} LIMIT ${ROWS}`;
+    for (let left = count; left > 0; left -= ROWS) {
+      sql.exec(`DELETE FROM ${table} WHERE ${id} IN (${others})`, JSON.stringify(kept));
       rowsDeleted += Math.min(left, ROWS);
       yield null;
     }
@@ -146,8 +147,8 @@ function* waiting(store: VaultStore, sources: readonly Source[]): Generator<null
   return blocked;
 }
 
-/** Entries that hold anything ours do not: they stay. */
-function* keptEntries(store: VaultStore, found: Survey, blocked: readonly (Blocked & { source: Source })[], pacer: Pacer): Generator<null, { name: string; reason: string; keys: readonly string[] }[]> {
+/** Entries that hold anything ours do not: they stay. @param isLossy something was lost, and is settled: then what cannot be proven may be it */
+function* keptEntries(store: VaultStore, found: Survey, blocked: readonly (Blocked & { source: Source })[], isLossy: boolean, pacer: Pacer): Generator<null, { name: string; reason: string; keys: readonly string[] }[]> {
   const kept: { name: string; reason: string; keys: readonly string[] }[] = [];
   // Structs behind gaps that the room keeps by itself, as it does with those of its clients.
   const held = new ClockIndex();
@@ -161,6 +162,15 @@ function* keptEntries(store: VaultStore, found: Survey, blocked: readonly (Block
   }
   for (const entry of found.lost) {
     if (entry.isLive) kept.push({ name: entry.name, reason: "it does not verify", keys: entry.keys });
+  }
+  // What was never an entry because it is broken: nobody knows what it holds.
+  const named = new Set([...found.sources.map((source) => source.entry.name), ...found.lost.map((entry) => entry.name)]);
+  for (const { key, reason } of found.problems) {
+    if (/^(?:snapshot_chunks|journal row \d+)$/.test(key) && !named.has(key) && !kept.some(({ name }) => name === key)) kept.push({ name: key, reason, keys: [] });
+  }
+  if (isLossy) {
+    const chunks = found.otherKeys.filter((key) => /:(?:chunk|state-vector):/.test(key));
+    if (chunks.length > 0) kept.push({ name: `${chunks.length} keys without a manifest`, reason: "nothing proves them", keys: chunks });
   }
   const { left } = found;
   if (left !== null) {
@@ -178,21 +188,18 @@ function firstLoss(found: Survey): string {
   return found.problems.find((problem) => problem.isLoss)?.reason ?? "unknown";
 }
 
-function presentTables(host: MoveHost): { table: string; id: string }[] {
+/** The tables of PR #51 that are there: the ids of rows that stay, and how many rows go. @param keep names of entries that stay */
+function presentTables(host: MoveHost, keep: ReadonlySet<string>): { table: string; id: string; kept: readonly number[]; count: number }[] {
   const tables = [
-    { table: "snapshot_chunks", id: "chunk_index" },
-    { table: "journal", id: "id" },
+    // One update over all rows: they stay or go together.
+    { table: "snapshot_chunks", id: "chunk_index", isKept: () => keep.has("snapshot_chunks") },
+    { table: "journal", id: "id", isKept: (row: number) => keep.has(`journal row ${row}`) },
   ];
-  return tables.filter(({ table, id }) => {
+  return tables.flatMap(({ table, id, isKept }) => {
     const columns = host.sql.exec<{ name: string }>(`PRAGMA table_info(${table})`).map((row) => row.name);
-    return columns.includes(id) && columns.includes("data");
+    if (!columns.includes(id) || !columns.includes("data")) return [];
+    const ids = host.sql.exec<{ id: number }>(`SELECT ${id} AS id FROM ${table}`).map((row) => row.id);
+    const kept = ids.filter(isKept);
+    return [{ table, id, kept, count: ids.length - kept.length }];
   });
-}
-
-function rowsOf(host: MoveHost, table: string): number {
-  return host.sql.exec<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]!.n;
-}
-
-function countRows(host: MoveHost): number {
-  return presentTables(host).reduce((sum, { table }) => sum + rowsOf(host, table), 0);
 }

@@ -1,4 +1,5 @@
 /** Gathers structs of many clients as they come in causal order, and writes them as one update with a section per client. */
+import { release } from "../release.ts";
 import type { ClientRange } from "../update/news.ts";
 import { ByteWriter } from "../update/varint.ts";
 
@@ -84,5 +85,10 @@ export class BatchWriter {
     this.#shares.clear();
     this.#last = null;
     return { update: writer.finish(), ranges };
+  }
+
+  /** No more batches: gives the memory back. */
+  end(): void {
+    release(this.log.finish());
   }
 }

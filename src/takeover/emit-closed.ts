@@ -35,8 +35,6 @@ export interface EmitOptions {
 const MIN_WINDOW_BYTES = 4 * 1024;
 /** Windows of full size that fit at once. Most clients of many have short sections, and histories go from one to the next. */
 const WINDOWS_AT_ONCE = 256;
-/** Memory reserved for a batch at first; larger ones grow. */
-const BATCH_RESERVE_BYTES = 256 * 1024;
 
 /** Filling a window: a part may have to be read for it, and mostly is there. */
 const LOAD_WORK = 64 * 1024;
@@ -62,7 +60,7 @@ export function* emitClosed(source: Source, store: StoredClocks, options: EmitOp
     else yield null;
   }
   if (!emission.isEmpty) yield emission.take();
-  source.bytes.forget?.();
+  emission.end();
   return emission.blocked;
 }
 
@@ -94,7 +92,8 @@ class Emission {
     this.#source = source;
     this.#store = store;
     this.#batchBytes = options.batchBytes;
-    this.#batch = new BatchWriter(Math.min(options.batchBytes, BATCH_RESERVE_BYTES));
+    // Only a struct larger than a batch, or cuts, make it grow.
+    this.#batch = new BatchWriter(Math.min(options.batchBytes, source.bytes.byteLength));
     this.#pool = new WindowPool(options.windowBytes);
     this.#windowBytes = Math.max(MIN_WINDOW_BYTES, Math.floor(options.windowBytes / Math.max(1, Math.min(sections.length, WINDOWS_AT_ONCE))));
     this.#ends = new Float64Array(sections.length);
@@ -116,6 +115,12 @@ class Emission {
   take(): ClosedBatch {
     this.isFull = false;
     return this.#batch.take();
+  }
+
+  /** Gives the memory back. */
+  end(): void {
+    this.#batch.end();
+    this.#source.bytes.forget?.();
   }
 
   /** Goes on until a batch is full or a pause is due, and returns whether there is more. */

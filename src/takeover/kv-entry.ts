@@ -1,4 +1,5 @@
 /** One update of the key-value layout, read chunk by chunk from its keys. */
+import { release } from "../release.ts";
 import { bytesOf } from "./bytes-of.ts";
 import { chunkKey, type KvFamily, manifestKey, vectorKey } from "./kv-keys.ts";
 import { type ChunkLengths, chunkKeys, NOT_BYTES } from "./kv-listing.ts";
@@ -64,5 +65,9 @@ function readChunk(storage: LegacyStorage, { family, id }: KvPlace, index: numbe
   const bytes = bytesOf(value);
   if (bytes === null) throw new LegacyDamageError(key, `invalid binary payload for ${key}`);
   if (bytes.byteLength !== size) throw new LegacyDamageError(key, `${failed}: chunk ${index} has invalid length ${bytes.byteLength}`);
-  return bytes;
+  if (bytes.byteLength === bytes.buffer.byteLength) return bytes;
+  // The whole payload came along, up to 2 MB, and would stay until some later collection.
+  const own = bytes.slice();
+  release(bytes);
+  return own;
 }

@@ -104,7 +104,7 @@ function metaProblems(found: KvInventory, meta: MetaRecord, seqs: readonly numbe
     return problems;
   }
   const isLoss = hasHead || seqs.length === 0;
-  for (const seq of gaps(named, span, LIMITS.maxNamedLegacyLosses)) problems.push({ key: manifestKey(JOURNAL, seq), reason: counts, isLoss });
+  for (const seq of gaps(named, span, LIMITS.maxNamedLegacyLosses)) problems.push({ key: manifestKey(JOURNAL, seq), reason: counts, isLoss, ...(isLoss ? {} : { mayBeLoss: true }) });
   if (missing > LIMITS.maxNamedLegacyLosses) {
     problems.push({ key: JOURNAL_META, reason: `${counts}; ${missing - LIMITS.maxNamedLegacyLosses} of the missing are not named here`, isLoss });
   }

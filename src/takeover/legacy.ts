@@ -13,7 +13,7 @@ export interface Sha256 {
 
 /** The storage of an object whose vault an older server may have written. Reading changes nothing; only clean-up deletes. */
 export interface LegacyStorage {
-  /** One value of the key-value storage, or undefined. */
+  /** One value of the key-value storage, or undefined. What is handed out here and by `list` is the caller's: its buffers may be released. */
   get(key: string): unknown;
   /** Up to `limit` entries whose key begins with `prefix`, in key order, behind the key `after`. */
   list(prefix: string, after: string | null, limit: number): readonly (readonly [key: string, value: unknown])[];
@@ -61,6 +61,8 @@ export interface LegacyProblem {
   readonly reason: string;
   /** Content the old server would have loaded is gone or not to be trusted; false for litter and for derived records that were rebuilt. */
   readonly isLoss: boolean;
+  /** Something may be gone without a trace of its own: a loss if anything that was found waits for what nobody has. */
+  readonly mayBeLoss?: true;
 }
 
 /** Everything found, in the order in which it is to be united. */

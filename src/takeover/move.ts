@@ -15,7 +15,7 @@ import { Pacer } from "../update/pacer.ts";
 import { readRun, readUpdate } from "../update/reader.ts";
 import type { LegacyStorage } from "./legacy.ts";
 import { missingPart, settle } from "./missing.ts";
-import { type TakeoverRecord, readRecord, writeRecord } from "./record.ts";
+import { type TakeoverRecord, readableRecord, writeRecord } from "./record.ts";
 import type { Source } from "./source.ts";
 import { type Survey, sourceReports, survey } from "./survey.ts";
 import { type United, holdBlocked, unite } from "./unite.ts";
@@ -69,7 +69,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   const startedMs = clock.nowMs();
   const store = new VaultStore(sql, host.checksum);
   openWhole(store, startedMs);
-  const before = readRecord(sql) ?? NO_RECORD;
+  const before = readableRecord(sql) ?? NO_RECORD;
   const storeWasEmpty = store.clocks.vector.size === 0;
   const begun = begin(sql, before, fingerprint, clocksOf(store));
   const pacer = new Pacer(PAUSE_EVERY);
@@ -112,7 +112,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
     document: found.document,
     attempts: 0,
     // What is settled now stays so when an old server has written again.
-    settled: found.problems.filter((problem, at) => before.settled.includes(problem.key) || (problem.isLoss && !settled[at]!.isLoss)).map((problem) => problem.key),
+    settled: [...new Set(found.problems.filter((problem, at) => before.settled.includes(problem.key) || (problem.isLoss && !settled[at]!.isLoss)).map((problem) => problem.key))],
     missing,
     problems,
     sources,

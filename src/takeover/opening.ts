@@ -11,7 +11,7 @@ import { fallbackUpdates } from "./fallback.ts";
 import { isStored } from "./missing.ts";
 import { legacyFingerprint } from "./fingerprint.ts";
 import { type MoveHost, TakeoverStuckError, move } from "./move.ts";
-import { type TakeoverRecord, TakeoverRecordError, readRecord } from "./record.ts";
+import { type TakeoverRecord, TakeoverRecordError, readRecord, readableRecord } from "./record.ts";
 
 /** How this instance of the object came to its vault: debug's `storage.mode` and `migrationStatus`. */
 export interface OpenedAs {
@@ -45,7 +45,8 @@ export function beginOpening(host: OpeningHost): Opening | Generator<null, Openi
   let fingerprint: string | null;
   try {
     if (readTombstone(host.sql) !== null) return opened(host, null, false, null, null);
-    record = readRecord(host.sql);
+    // One that cannot be read is made anew: everything it says can be found out again.
+    record = readableRecord(host.sql);
     fingerprint = legacyFingerprint(host.legacy);
   } catch (error) {
     return refused(host, null, error);
@@ -77,7 +78,7 @@ function* moving(host: OpeningHost, fingerprint: string | null): Generator<null,
     const record = yield* move(host, fingerprint);
     return opened(host, record, fingerprint !== null, null, host.clock.nowMs() - startedMs);
   } catch (error) {
-    return refused(host, safeRecord(host), error);
+    return refused(host, readableRecord(host.sql), error);
   }
 }
 
@@ -86,7 +87,7 @@ function* cleaning(host: OpeningHost): Generator<null, Opening> {
     yield* finishCleaning(host);
     return opened(host, readRecord(host.sql), legacyFingerprint(host.legacy) !== null, null, null);
   } catch (error) {
-    return refused(host, safeRecord(host), error);
+    return refused(host, readableRecord(host.sql), error);
   }
 }
 
@@ -125,10 +126,3 @@ function refused(host: OpeningHost, record: TakeoverRecord | null, error: unknow
   return opened(host, record, true, `the vault of the older server could not be taken over: ${text}`, null);
 }
 
-function safeRecord(host: OpeningHost): TakeoverRecord | null {
-  try {
-    return readRecord(host.sql);
-  } catch {
-    return null;
-  }
-}

@@ -6,6 +6,7 @@ import { LIMITS } from "../limits.ts";
 import { ClientsOnce, DeleteRangeReader } from "../update/delete-ranges.ts";
 import { DeleteSet, DeleteSetBuilder } from "../update/delete-set.ts";
 import { STRUCT_WORK, type Pacer } from "../update/pacer.ts";
+import type { ClientRange } from "../update/news.ts";
 import { UpdateRefusedError } from "../update/refused.ts";
 import { ByteReader } from "../update/varint.ts";
 import { SKIP_REF, type StructView } from "../update/visitor.ts";
@@ -34,12 +35,12 @@ const VAULT_MAPS = ["meta", "pathToId", "idToText"].map((name) => new TextEncode
 export function* readSource(entry: LegacyEntry, sha256: () => Sha256, pacer: Pacer, windowBytes = WALK_WINDOW_BYTES): Generator<null, Source> {
   const bytes = new PartBytes(entry);
   if (entry.sha256 !== null) yield* prove(entry, entry.sha256, bytes, sha256(), pacer);
-  if (bytes.byteLength === 0) return { entry, bytes, sections: [], deletes: DeleteSet.empty, structs: 0, touchesVaultMaps: false };
+  if (bytes.byteLength === 0) return { entry, bytes, sections: [], skips: [], deletes: DeleteSet.empty, structs: 0, touchesVaultMaps: false };
   const outline = new Outline();
   const structsEnd = yield* readSections(bytes, outline, pacer, windowBytes);
   const deletes = yield* readDeletes(bytes, structsEnd, pacer);
   bytes.forget();
-  return { entry, bytes, sections: outline.sections, deletes, structs: outline.structs, touchesVaultMaps: outline.touchesVaultMaps };
+  return { entry, bytes, sections: outline.sections, skips: outline.skips, deletes, structs: outline.structs, touchesVaultMaps: outline.touchesVaultMaps };
 }
 
 function* prove(entry: LegacyEntry, expected: string, bytes: PartBytes, sha: Sha256, pacer: Pacer): Generator<null, void> {
@@ -62,6 +63,7 @@ function contextOf(entry: LegacyEntry): string {
 /** Collects the facts of a source while its structs go by. */
 class Outline {
   readonly sections: SourceSection[] = [];
+  readonly skips: ClientRange[] = [];
   structs = 0;
   touchesVaultMaps = false;
   /** Clock after the last struct of the section that is no Skip. */
@@ -69,7 +71,8 @@ class Outline {
 
   readonly visit = (view: StructView, window: Uint8Array): void => {
     this.structs++;
-    if (view.ref !== SKIP_REF) this.end = view.clock + view.length;
+    if (view.ref === SKIP_REF) this.skips.push({ client: view.client, from: view.clock, to: view.clock + view.length });
+    else this.end = view.clock + view.length;
     if (view.parentKind === 1 && !this.touchesVaultMaps) {
       this.touchesVaultMaps = VAULT_MAPS.some((name) => isText(window, view.parentNameStart, view.parentNameEnd, name));
     }

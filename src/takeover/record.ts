@@ -39,7 +39,7 @@ export interface TakeoverRecord {
   readonly document: "joined" | "left" | null;
   /** Keys of problems that count as losses no more: an admin goes on without what they held, or a client has brought it. */
   readonly settled: readonly string[];
-  /** Keys under which the old storage keeps what ours does not have, for a clean-up under way. */
+  /** Keys, or names of SQL rows, under which the old storage keeps what ours does not have, for a clean-up under way. */
   readonly keep: readonly string[];
   readonly missing: MissingPart | null;
   readonly problems: readonly LegacyProblem[];
@@ -67,6 +67,15 @@ export function readRecord(sql: Sql): TakeoverRecord | null {
     else marker[key] = value;
   }
   return stored === null ? null : { ...stored, marker };
+}
+
+/** The same, and null for one that cannot be read: everything it says can be found out again, by a move. */
+export function readableRecord(sql: Sql): TakeoverRecord | null {
+  try {
+    return readRecord(sql);
+  } catch {
+    return null;
+  }
 }
 
 /** The record of a takeover cannot be read: nobody can say whether our tables hold the whole vault. */

@@ -24,6 +24,8 @@ export class PartBytes implements SourceBytes {
   readonly #starts: Float64Array;
   #recent: LoadedPart | null = null;
   #older: LoadedPart | null = null;
+  /** The last answer, when it was put together from several parts. */
+  #joined: Uint8Array | null = null;
 
   constructor(entry: LegacyEntry) {
     this.#entry = entry;
@@ -37,6 +39,7 @@ export class PartBytes implements SourceBytes {
   read(from: number, to: number): Uint8Array {
     if (from < 0 || to < from || to > this.byteLength) throw new RangeError(`PartBytes: range ${from} to ${to} of ${this.byteLength} bytes`);
     if (from === to) return NOTHING;
+    this.#forgetJoined();
     const starts = this.#starts;
     let index = this.#partAt(from);
     if (to <= starts[index + 1]!) {
@@ -44,6 +47,7 @@ export class PartBytes implements SourceBytes {
       return this.#part(index).subarray(from - start, to - start);
     }
     const joined = new Uint8Array(to - from);
+    this.#joined = joined;
     for (let at = from; at < to; index++) {
       const start = starts[index]!;
       const end = Math.min(to, starts[index + 1]!);
@@ -54,9 +58,16 @@ export class PartBytes implements SourceBytes {
   }
 
   forget(): void {
-    // Not detached: the last answer may still be in use, and there is no other part that needs the room.
+    this.#forgetJoined();
+    forgetPart(this.#recent);
+    forgetPart(this.#older);
     this.#recent = null;
     this.#older = null;
+  }
+
+  #forgetJoined(): void {
+    if (this.#joined !== null) release(this.#joined);
+    this.#joined = null;
   }
 
   /** The part that holds the byte. */
@@ -82,7 +93,7 @@ export class PartBytes implements SourceBytes {
     const old = this.#older;
     this.#older = this.#recent;
     this.#recent = null;
-    if (old !== null && ownsBuffer(old.bytes)) release(old.bytes);
+    forgetPart(old);
     const bytes = this.#entry.readPart(index);
     const size = this.#entry.partSizes[index]!;
     if (bytes.length !== size) throw new LegacyDamageError(this.#entry.name, `${this.#entry.name}: part ${index} has ${bytes.length} bytes, ${size} expected`);
@@ -91,6 +102,7 @@ export class PartBytes implements SourceBytes {
   }
 }
 
-function ownsBuffer(bytes: Uint8Array): boolean {
-  return bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
+/** A view of a larger buffer may not be the only one. */
+function forgetPart(part: LoadedPart | null): void {
+  if (part !== null && part.bytes.byteLength === part.bytes.buffer.byteLength) release(part.bytes);
 }

@@ -3,6 +3,7 @@
  * Memory: some numbers per client and the delete set, never the structs.
  */
 import type { DeleteSet } from "../update/delete-set.ts";
+import type { ClientRange } from "../update/news.ts";
 import type { LegacyEntry } from "./legacy.ts";
 
 /** Bytes of an update that lie in parts elsewhere. */
@@ -10,7 +11,7 @@ export interface SourceBytes {
   readonly byteLength: number;
   /** Bytes `[from, to)`; read before anything else is read, it may be reused. @throws {LegacyDamageError} */
   read(from: number, to: number): Uint8Array;
-  /** Forgets what is in memory; reading fetches it again. Whoever walked through calls it at the end. */
+  /** Gives back what is in memory, the last answer too; reading fetches it again. Whoever walked through calls it at the end. */
   forget?(): void;
 }
 
@@ -32,6 +33,8 @@ export interface Source {
   readonly entry: LegacyEntry;
   readonly bytes: SourceBytes;
   readonly sections: readonly SourceSection[];
+  /** Clocks inside sections that it leaves out, ascending within a client. */
+  readonly skips: readonly ClientRange[];
   /** Its delete set, canonical. */
   readonly deletes: DeleteSet;
   /** Structs, Skips and GC included. */

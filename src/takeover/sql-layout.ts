@@ -59,7 +59,7 @@ function findJournalRows(sql: Sql): LegacyFindings {
     const name = `journal row ${id}`;
     if (before !== null && id !== before + 1) {
       // Ids are never reused and all rows go at once. What a missing row held shows as missing clocks, if anything builds on it.
-      problems.push({ key: name, reason: `${id - before - 1} rows are missing before it`, isLoss: false });
+      problems.push({ key: name, reason: `${id - before - 1} rows are missing before it`, isLoss: false, mayBeLoss: true });
     }
     before = id;
     if (kind !== "blob") {

@@ -2,6 +2,7 @@
  * A place among the structs of one client, read through a window that slides over bytes which are never in memory as a whole.
  * Reading is the strict reader's own: what it refuses is refused here with the same code, except for the end of the window.
  */
+import { release } from "../release.ts";
 import { beginSection, newView, readStructs } from "../update/reader.ts";
 import { UpdateRefusedError } from "../update/refused.ts";
 import { ByteReader } from "../update/varint.ts";
@@ -107,6 +108,7 @@ export class StructCursor {
     this.#reader = null;
     this.#view = null;
     if (this.#buffer === null) return;
+    release(this.#buffer);
     this.#buffer = null;
     this.window = EMPTY_WINDOW;
     this.#keeper?.(this, 0);
@@ -117,7 +119,10 @@ export class StructCursor {
     this.#offset = 0;
     const byteLength = Math.min(size, this.#run.to - this.#base);
     let buffer = this.#buffer;
-    if (buffer === null || buffer.length < byteLength || buffer.length > Math.max(byteLength, this.#windowBytes)) buffer = null;
+    if (buffer !== null && (buffer.length < byteLength || buffer.length > Math.max(byteLength, this.#windowBytes))) {
+      release(buffer);
+      buffer = null;
+    }
     this.#buffer = null;
     this.#keeper?.(this, buffer?.length ?? byteLength);
     this.#buffer = buffer ?? new Uint8Array(byteLength);

@@ -136,7 +136,8 @@ export function sourceReports(found: Survey): SourceReport[] {
   });
   const reports = found.sources.map((source) => report(source.entry, "united", null));
   for (const entry of found.lost) {
-    const problem = found.problems.find(({ key }) => key === entry.name || entry.keys.includes(key));
+    // Said last: what made it unreadable, not what was odd about it before.
+    const problem = found.problems.findLast(({ key }) => key === entry.name || entry.keys.includes(key));
     reports.push(report(entry, "lost", problem?.reason ?? "cannot be read"));
   }
   if (found.left !== null) reports.push(report(found.left.entry, "left", "other files were written after it, or it has none: it would bring deleted files back"));

@@ -3,6 +3,7 @@
  * durable by itself. Whoever starts anew after a crash does the same again; what is stored is skipped.
  */
 import { LIMITS } from "../limits.ts";
+import { release } from "../release.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
 import { DeleteSet, subtract } from "../update/delete-set.ts";
 import type { ClientRange } from "../update/news.ts";
@@ -32,6 +33,7 @@ export function* unite(store: VaultStore, sources: readonly Source[], deletes: D
     const batch = { updates, ranges, deletes: fresh, held: [], released: [] };
     [updates, ranges, bytes, fresh] = [[], [], 0, DeleteSet.empty];
     yield* store.checkpoint(batch, atMs());
+    for (const update of batch.updates) release(update);
     batches += 1;
   }
   let blocked: (Blocked & { source: Source })[] = [];

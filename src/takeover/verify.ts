@@ -9,6 +9,7 @@ import { ELEMENT_WORK, type Pacer, STRUCT_WORK } from "../update/pacer.ts";
 import { readRun, readUpdate } from "../update/reader.ts";
 import { GC_REF, SKIP_REF, type StructView, type UpdateVisitor } from "../update/visitor.ts";
 import { isInSomeSource } from "./disputed-units.ts";
+import { CoveredClocks } from "./covered-clocks.ts";
 import type { Source } from "./source.ts";
 import { type Gone, addSourceUnits } from "./source-units.ts";
 import { walkStructs } from "./struct-walk.ts";
@@ -64,13 +65,15 @@ export function* verify(store: VaultStore, sources: readonly Source[], expectedE
   }
   if (undeleted.size > 0) return failed("delete set", [...undeleted]);
 
-  const stored = yield* digestStore(store, expectedEnd, deletes, pacer);
-  const held = yield* digestSources(sources, expectedEnd, deletes, stored.collected, pacer);
+  const covered = CoveredClocks.of(sources, expectedEnd);
+  const stored = yield* digestStore(store, covered, deletes, pacer);
+  const held = yield* digestSources(sources, covered, deletes, stored.collected, pacer);
   const gone = { deletes, collected: stored.collected };
   const differing: number[] = [];
   for (const client of stored.digest.difference(held)) {
     // The first that is wrong is reason enough: looking closer is slow.
-    if (differing.length > 0 || !(yield* isInSomeSource(store, sources, client, expectedEnd(client), gone, pacer))) differing.push(client);
+    const isDisputed = differing.length === 0 && !covered.hasHole(client, 0, expectedEnd(client));
+    if (!isDisputed || !(yield* isInSomeSource(store, sources, client, expectedEnd(client), gone, pacer))) differing.push(client);
   }
   const result = { digest: stored.digest.toString(), units: stored.digest.units };
   if (differing.length === 0) return { ok: true, ...result };
@@ -88,21 +91,15 @@ function differs(what: string, clients: readonly number[]): string {
   return `${what} of ${sorted.length === 1 ? "client" : "clients"} ${named}${more} differs`;
 }
 
-/** The units in chunks and journal below `upTo`, each of which the store holds once. @throws {DamagedRowError} */
-export function* digestStore(store: VaultStore, upTo: EndOf, deletes: DeleteSet, pacer: Pacer): Generator<null, StoreDigest> {
+/** The units in chunks and journal that are covered, each of which the store holds once. @throws {DamagedRowError} */
+export function* digestStore(store: VaultStore, covered: CoveredClocks, deletes: DeleteSet, pacer: Pacer): Generator<null, StoreDigest> {
   const digest = new UnitDigest();
   const collected = new DeleteSetBuilder();
   let bytes: Uint8Array = new Uint8Array(0);
-  let client = -1;
-  let limit = 0;
   const visitor: UpdateVisitor = {
     struct: (view) => {
-      if (view.client !== client) {
-        client = view.client;
-        limit = upTo(client);
-      }
-      if (view.ref === GC_REF) collected.add(client, view.clock, view.length);
-      digest.add(view, bytes, view.clock, Math.min(view.clock + view.length, limit), deletes);
+      if (view.ref === GC_REF) collected.add(view.client, view.clock, view.length);
+      for (const { from, to } of covered.parts(view.client, view.clock, view.clock + view.length)) digest.add(view, bytes, from, to, deletes);
     },
   };
   for (const entry of store.index.chunks) {
@@ -123,12 +120,12 @@ export function* digestStore(store: VaultStore, upTo: EndOf, deletes: DeleteSet,
 }
 
 /**
- * The units of all sources below `upTo`, each once: of two contents for one clock that of the earlier source, unless it comes behind a gap which a later source
- * fills. What never joins its client's first clock without a gap is left out.
+ * The units of all sources that are covered, each once: of two contents for one clock that of the earlier source, unless it comes behind a gap which a later
+ * source fills.
  * @param collected clocks that the store keeps as GC; a live unit among them counts as deleted where loading would have collected it (update laws, L4, T3)
  */
-export function* digestSources(sources: readonly Source[], upTo: EndOf, deletes: DeleteSet, collected: DeleteSet, pacer: Pacer): Generator<null, UnitDigest> {
-  const union = new SourceUnion(upTo, { deletes, collected });
+export function* digestSources(sources: readonly Source[], covered: CoveredClocks, deletes: DeleteSet, collected: DeleteSet, pacer: Pacer): Generator<null, UnitDigest> {
+  const union = new SourceUnion(covered, { deletes, collected });
   let waiting = sources;
   for (let before = -1; waiting.length > 0 && union.progress !== before; ) {
     before = union.progress;
@@ -148,41 +145,43 @@ class SourceUnion {
   readonly digest = new UnitDigest();
   /** Rises whenever something was counted. */
   progress = 0;
-  readonly #upTo: EndOf;
+  readonly #covered: CoveredClocks;
   readonly #gone: Gone;
-  /** Per client the clock up to which everything was counted. */
+  /** Per client the clock up to which everything covered was counted. */
   readonly #ends = new Map<number, number>();
 
-  constructor(upTo: EndOf, gone: Gone) {
-    this.#upTo = upTo;
+  constructor(covered: CoveredClocks, gone: Gone) {
+    this.#covered = covered;
     this.#gone = gone;
   }
 
   /** Whether a section of the source may go on where its client's counted clocks end. */
   canUse(source: Source): boolean {
     return source.sections.some((section) => {
-      const end = this.#end(section.client);
-      return section.clock <= end && end < Math.min(section.end, this.#upTo(section.client));
+      const next = this.#next(section.client);
+      return section.clock <= next && next < section.end;
     });
   }
 
   /** Whether the source, just read, has clocks that could not be counted yet. */
   lacks(source: Source): boolean {
-    return source.sections.some((section) => this.#end(section.client) < Math.min(section.end, this.#upTo(section.client)));
+    return source.sections.some((section) => this.#next(section.client) < section.end);
   }
 
   readonly visit = (view: StructView, bytes: Uint8Array): void => {
     if (view.ref === SKIP_REF) return;
     const { client, clock } = view;
-    const from = this.#end(client);
-    const to = Math.min(clock + view.length, this.#upTo(client));
-    if (clock > from || to <= from) return;
-    this.#ends.set(client, to);
-    this.progress += 1;
-    addSourceUnits(this.digest, view, bytes, from, to, this.#gone, from > clock);
+    const next = this.#next(client);
+    if (clock > next) return;
+    for (const { from, to } of this.#covered.parts(client, next, clock + view.length)) {
+      this.#ends.set(client, to);
+      this.progress += 1;
+      addSourceUnits(this.digest, view, bytes, from, to, this.#gone, from > clock);
+    }
   };
 
-  #end(client: number): number {
-    return this.#ends.get(client) ?? 0;
+  /** The first covered clock that was not counted. */
+  #next(client: number): number {
+    return this.#covered.next(client, this.#ends.get(client) ?? 0);
   }
 }

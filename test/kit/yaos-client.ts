@@ -18,6 +18,8 @@ export interface YaosClientOptions {
   readonly doc: Y.Doc;
   /** Called for each receipt that says more of our frames are durable than the one before. */
   readonly onReceipt?: (durableFrames: number) => void;
+  /** 2 by default, as released plugins say. */
+  readonly schemaVersion?: number;
   /** A client that only looks: it sends its state vector and nothing else. */
   readonly readOnly?: boolean;
 }
@@ -26,6 +28,8 @@ export class YaosClient {
   readonly doc: Y.Doc;
   /** Own sync frames sent so far. */
   sentFrames = 0;
+  /** Texts after `__YPS:` that are no receipts, in order. */
+  readonly customs: { readonly type?: string; readonly reason?: string | null }[] = [];
   /** The most of them any receipt called durable. */
   durableFrames = 0;
   /** Resolves when the server has answered our state vector; rejects when the socket closes before. */
@@ -40,7 +44,7 @@ export class YaosClient {
   constructor(options: YaosClientOptions) {
     this.#options = options;
     this.doc = options.doc;
-    const query = `token=${encodeURIComponent(options.token)}&schemaVersion=2&_pk=${this.doc.clientID.toString(36)}`;
+    const query = `token=${encodeURIComponent(options.token)}&schemaVersion=${options.schemaVersion ?? 2}&_pk=${this.doc.clientID.toString(36)}`;
     const socket = new WebSocket(`${options.wsUrl}/vault/sync/${encodeURIComponent(options.vault)}?${query}`, { perMessageDeflate: false });
     this.#socket = socket;
     this.closed = new Promise((done) => socket.once("close", () => done()));
@@ -104,7 +108,8 @@ export class YaosClient {
 
   #readText(text: string): void {
     if (!text.startsWith(CUSTOM_PREFIX)) return;
-    const message = JSON.parse(text.slice(CUSTOM_PREFIX.length)) as { type?: string; durableFrames?: number };
+    const message = JSON.parse(text.slice(CUSTOM_PREFIX.length)) as { type?: string; reason?: string; durableFrames?: number };
+    if (message.type !== "yaos/sv-echo") this.customs.push(message);
     if (message.type !== "yaos/sv-echo" || message.durableFrames === undefined) return;
     if (message.durableFrames <= this.durableFrames) return;
     this.durableFrames = message.durableFrames;

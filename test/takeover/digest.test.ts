@@ -8,6 +8,7 @@ import { readSource } from "../../src/takeover/read-source.ts";
 import type { Source } from "../../src/takeover/source.ts";
 import { UnitDigest } from "../../src/takeover/unit-digest.ts";
 import { unite } from "../../src/takeover/unite.ts";
+import { CoveredClocks } from "../../src/takeover/covered-clocks.ts";
 import { type Verdict, digestSources, digestStore, verify } from "../../src/takeover/verify.ts";
 import { cutStructRange } from "../../src/update/cut.ts";
 import { DeleteSet, DeleteSetBuilder, clockCount, subtract } from "../../src/update/delete-set.ts";
@@ -88,12 +89,18 @@ function compared(vault: Vault, updates: readonly Uint8Array[], pacer = free(), 
   return withoutPauses(verify(vault.store, sourcesOf(updates), ends, pacer));
 }
 
+/** Every clock of a vault below `upTo`. */
+function all(vault: Vault, upTo = Infinity): CoveredClocks {
+  const sections = [...vault.store.clocks.vector].map(([client, end]) => ({ client, clock: 0, end }));
+  return CoveredClocks.of([{ sections, skips: [] } as unknown as Source], () => upTo);
+}
+
 /** Digest of updates alone, with the deletions that they have. */
 function digestOf(updates: readonly Uint8Array[]): UnitDigest {
   const deletes = new DeleteSetBuilder();
   const sources = sourcesOf(updates);
   for (const source of sources) deletes.addSet(source.deletes);
-  return withoutPauses(digestSources(sources, () => Infinity, deletes.build(), DeleteSet.empty, free()));
+  return withoutPauses(digestSources(sources, CoveredClocks.of(sources, () => Infinity), deletes.build(), DeleteSet.empty, free()));
 }
 
 /** What an author writes, update by update. */
@@ -226,7 +233,7 @@ describe("planted differences", () => {
   test("[TK7] an added deletion changes the digest that is made with it, and is no difference where the store may know newer edits", () => {
     const [insert, remove] = written(7, type("hello"), (doc) => doc.getText("text").delete(1, 2)) as [Uint8Array, Uint8Array];
     const vault = new Vault([insert, remove]).intoChunks();
-    const stored = withoutPauses(digestStore(vault.store, () => 5, vault.store.readDeletes(), free()));
+    const stored = withoutPauses(digestStore(vault.store, all(vault, 5), vault.store.readDeletes(), free()));
     expect(stored.digest.difference(digestOf([insert]))).toEqual([7]);
     expect(stored.digest.units).toBe(5);
     expect(compared(vault, [insert])).toMatchObject({ ok: true });
@@ -268,7 +275,7 @@ describe("planted differences", () => {
       const merged = Y.mergeUpdates(playHistory(seed).deliveries.map((delivery) => delivery.update));
       const { deletes } = sourceOf(merged);
       const good = new Vault([merged]).intoChunks();
-      const { collected } = withoutPauses(digestStore(good.store, () => Infinity, deletes, free()));
+      const { collected } = withoutPauses(digestStore(good.store, all(good), deletes, free()));
       const found: number[] = [];
       readUpdate(merged, {
         struct: ({ ref, client, clock, length, start }) => {
@@ -322,7 +329,7 @@ describe("what loading collects", () => {
     expect(compared(vault, updates)).toMatchObject({ ok: true });
     vault.intoChunks();
     const deletes = vault.store.readDeletes();
-    const { collected } = withoutPauses(digestStore(vault.store, () => Infinity, deletes, free()));
+    const { collected } = withoutPauses(digestStore(vault.store, all(vault), deletes, free()));
     expect(clockCount(subtract(collected, deletes).ranges(2)!)).toBe(8);
     expect(compared(vault, updates)).toMatchObject({ ok: true });
     expect(compared(vault, [Y.mergeUpdates(updates)])).toMatchObject({ ok: true });
