@@ -234,6 +234,22 @@ describe("[TK6] what goes out is causally closed", () => {
   });
 });
 
+test("[TK5] no more than two parts are in memory while a vault goes out", () => {
+  forSeeds(5, (seed) => {
+    const random = new Random(seed);
+    const update = Y.encodeStateAsUpdate(playHistory(seed, { steps: 60 }).authors[0]!);
+    const entry = memoryEntry(update, randomParts(random, update.length, 100));
+    const source = sourceOf(entry);
+    let most = 0;
+    for (const step of emitClosed(source, new ClockIndex(), { batchBytes: 200, windowBytes: 64 })) {
+      if (step !== null) readUpdate(step.update, {});
+      most = Math.max(most, entry.handedOut.filter((buffer) => !buffer.detached).length);
+    }
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(2);
+  });
+});
+
 describe("[TK6] hostile sources end", () => {
   /** One struct of one character after `origin`: [client, clock]. */
   const after = (client: number, origin: readonly [number, number]): number[] => [1, client, 0, 0x84, ...origin, 1, 0x61];

@@ -15,6 +15,12 @@ export interface MemoryEntry extends LegacyEntry {
 /** An entry over bytes in memory, in parts of these sizes. Hands out copies, or views of larger buffers. */
 export function memoryEntry(update: Uint8Array, partSizes: readonly number[] = [update.length], options: { sha256?: string | null; views?: boolean } = {}): MemoryEntry {
   const starts = partSizes.map((_, index) => partSizes.slice(0, index).reduce((sum, size) => sum + size, 0));
+  // Views are of a larger buffer: a part that is the whole of one may be detached by its reader.
+  const larger = new Uint8Array(update.length + 2);
+  larger.set(update, 1);
+  // As older servers stored them: a part is a piece of something larger.
+  const whole = new Uint8Array(update.length + 2);
+  whole.set(update, 1);
   const entry: MemoryEntry = {
     kind: "journal",
     name: "document:journal:manifest:7",
@@ -29,7 +35,7 @@ export function memoryEntry(update: Uint8Array, partSizes: readonly number[] = [
       entry.reads += 1;
       const start = starts[part]!;
       const end = start + partSizes[part]!;
-      if (options.views === true) return update.subarray(start, end);
+      if (options.views === true) return larger.subarray(start + 1, end + 1);
       const copy = update.slice(start, end);
       entry.handedOut.push(copy.buffer);
       return copy;
