@@ -57,7 +57,7 @@ export class IncompleteDesk {
     const news = this.#damage.reading(() => this.#state.ingest.newsOf(update, true));
     if (!news.isNews || news.ranges.some((range) => this.#isWanted(range))) return false;
     const mayHaveUnnamed = isAnswer && session.hadAll === true;
-    return !(mayHaveUnnamed && (missing.isUnnamed || this.#state.store.lostUnknown));
+    return !(mayHaveUnnamed && (missing.isUnnamed || missing.isUnsure === true || this.#state.store.lostUnknown));
   }
 
   /** After a commit: when all that is missing has a name and is durable, everybody is sent away and the room begins anew with what waited for it. */

@@ -7,6 +7,8 @@ export interface MissingPart {
   readonly ranges: readonly ClientRange[];
   /** More may be missing than can be named. */
   readonly isUnnamed: boolean;
+  /** Names were read out of damaged bytes and may be wrong: what a client with everything else has is taken whatever it is called. */
+  readonly isUnsure?: boolean;
   /** What is wrong, for people. */
   readonly reason: string;
 }

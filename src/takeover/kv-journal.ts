@@ -19,7 +19,8 @@ export function findJournal(storage: LegacyStorage): LegacyFindings {
   const entries: LegacyEntry[] = [];
   // Without any head this may be what an accepted loss left behind a clean-up: gaps are no news then, and clocks still tell of content that is missing.
   const hasHead = metaValue !== undefined || storage.get(CHECKPOINT_POINTER) !== undefined || storage.get(DOCUMENT_KEY) !== undefined;
-  const problems = metaProblems(found, meta, seqs, span, hasHead);
+  const hasPointer = storage.get(CHECKPOINT_POINTER) !== undefined;
+  const problems = metaProblems(found, meta, seqs, span, hasHead, hasPointer);
   const otherKeys = metaValue === undefined ? [...found.unknown] : [JOURNAL_META, ...found.unknown];
 
   for (const seq of seqs) {
@@ -47,8 +48,8 @@ export function findJournal(storage: LegacyStorage): LegacyFindings {
   const nameless = litter.filter((seq) => seq < span.from || seq >= span.to);
   if (nameless.length > 0) {
     const key = chunkKeys(JOURNAL, nameless[0]!, found.chunks.get(nameless[0]!)!)[0]!;
-    // Beside a whole journal these are what an incomplete clean-up left; with nothing else they may be all there was.
-    const isLoss = meta.kind !== "valid" && seqs.length === 0;
+    // Beside a checkpoint or a whole journal these are what an incomplete clean-up left; with nothing else they may be all there was.
+    const isLoss = meta.kind !== "valid" && seqs.length === 0 && !hasPointer;
     problems.push({ key, reason: `chunks of ${nameless.length} journal entries without a manifest: nothing proves them`, isLoss });
   }
   if (found.unknown.length > 0) problems.push({ key: found.unknown[0]!, reason: `${found.unknown.length} keys of no known form`, isLoss: false });
@@ -86,13 +87,14 @@ function bytesOfAll(found: KvInventory, seqs: readonly number[]): number {
   return sum;
 }
 
-function metaProblems(found: KvInventory, meta: MetaRecord, seqs: readonly number[], span: Span, hasHead: boolean): LegacyProblem[] {
+function metaProblems(found: KvInventory, meta: MetaRecord, seqs: readonly number[], span: Span, hasHead: boolean, hasPointer: boolean): LegacyProblem[] {
   const problems: LegacyProblem[] = [];
   const named = seqs.filter((seq) => seq >= span.from && seq < span.to);
   const missing = span.to - span.from - named.length;
   const counts = `journal load failed: expected ${span.to - span.from} manifests, found ${named.length}`;
   if (meta.kind === "invalid") {
-    problems.push({ key: JOURNAL_META, reason: meta.reason, isLoss: seqs.length === 0 && !meta.isEmpty });
+    // A checkpoint leaves an empty journal: nothing says that there was an entry since.
+    problems.push({ key: JOURNAL_META, reason: meta.reason, isLoss: seqs.length === 0 && !meta.isEmpty && !hasPointer });
   } else if (meta.kind === "absent") {
     if (seqs.length > 0) {
       problems.push({ key: JOURNAL_META, reason: `journal metadata missing although ${seqs.length} journal manifests exist`, isLoss: false });

@@ -14,13 +14,16 @@ const MAX_RANGES = 1_000;
  * @param known what is stored
  * @param hints how far lost content is believed to have reached, per client
  * @param blocked structs that verify and wait for what is missing: they are not missing themselves
+ * @param hasUnknown there are losses of which no hint tells
  */
-export function missingPart(known: ClockIndex, hints: readonly LossHint[], blocked: readonly Blocked[], reason: string): MissingPart {
+export function missingPart(known: ClockIndex, hints: readonly LossHint[], blocked: readonly Blocked[], hasUnknown: boolean, reason: string): MissingPart {
   const wanted = new Map<number, number>();
   const want = (client: number, end: number): void => {
     if (end > known.end(client)) wanted.set(client, Math.max(wanted.get(client) ?? 0, end));
   };
   for (const { reach } of hints) for (const [client, end] of reach) want(client, end);
+  // What no hint tells of may be what something waits for; where nothing does, it has no name.
+  const isUnknownNamed = blocked.some(({ waitsFor }) => waitsFor.clock >= Math.max(known.end(waitsFor.client), wanted.get(waitsFor.client) ?? 0));
   for (const { client, from, waitsFor } of blocked) {
     want(waitsFor.client, waitsFor.clock + 1);
     if (from > known.end(client)) want(client, from);
@@ -41,7 +44,8 @@ export function missingPart(known: ClockIndex, hints: readonly LossHint[], block
     }
     if (at < end) ranges.push({ client, from: at, to: end });
   }
-  return { ranges: ranges.slice(0, MAX_RANGES), isUnnamed: ranges.length === 0 || ranges.length > MAX_RANGES, reason };
+  const isUnnamed = ranges.length === 0 || ranges.length > MAX_RANGES || (hasUnknown && !isUnknownNamed);
+  return { ranges: ranges.slice(0, MAX_RANGES), isUnnamed, isUnsure: hints.some(({ isGuess }) => isGuess), reason };
 }
 
 /**

@@ -99,7 +99,9 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
     const reasons = problems.filter((problem) => problem.isLoss).map((problem) => problem.reason);
     const reason = reasons.length === 1 ? reasons[0]! : `${reasons[0]!} and ${reasons.length - 1} more`;
     const open = new Set(problems.filter((problem) => problem.isLoss).map((problem) => problem.key));
-    missing = missingPart(store.clocks, found.hints.filter(({ key }) => open.has(key)), united!.blocked, reason);
+    const hints = found.hints.filter(({ key }) => open.has(key));
+    const told = new Set(hints.map(({ key }) => key));
+    missing = missingPart(store.clocks, hints, united!.blocked, [...open].some((key) => !told.has(key)), reason);
   } else if (!(yield* holdBlocked(store, united!.blocked, () => clock.nowMs()))) {
     problems.push({ key: "held", reason: "more structs wait behind gaps than a room keeps; the rest stays in the old storage", isLoss: false });
   }

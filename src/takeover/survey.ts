@@ -14,6 +14,8 @@ import type { Source } from "./source.ts";
 export interface LossHint {
   readonly key: string;
   readonly reach: ReadonlyMap<number, number>;
+  /** Read out of bytes that fail their checksum: it may name clocks that never were. */
+  readonly isGuess: boolean;
 }
 
 export interface Survey {
@@ -51,13 +53,14 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
   const hints: LossHint[] = [];
   for (const problem of found.problems) {
     // A checkpoint without its manifest: its vector may have outlived it.
-    if (problem.isLoss && problem.key.startsWith("document:checkpoint:")) for (const reach of found.lostVectors) hints.push({ key: problem.key, reach });
+    if (problem.isLoss && problem.key.startsWith("document:checkpoint:")) for (const reach of found.lostVectors) hints.push({ key: problem.key, reach, isGuess: false });
   }
   const lost: LegacyEntry[] = [];
   const sources: Source[] = [];
   let deletes = DeleteSet.empty;
   let document: Source | null = null;
   let lostDocument: LegacyProblem | null = null;
+  const order = new SaveOrder();
   for (const entry of found.entries) {
     try {
       const source = yield* readSource(entry, () => storage.sha256(), pacer);
@@ -67,6 +70,7 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
       }
       deletes = yield* unionSteps([deletes, source.deletes], pacer);
       sources.push({ ...source, deletes: DeleteSet.empty });
+      order.add(source);
     } catch (error) {
       const problem = problemOf(entry, error);
       lost.push(entry);
@@ -76,8 +80,9 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
       }
       problems.push(problem);
       if (!entry.isLive) continue;
-      const hint = lostVectorOf(storage, entry) ?? (yield* believedReach(entry, storage, pacer));
-      if (hint !== null) hints.push({ key: problem.key, reach: hint });
+      const proven = lostVectorOf(storage, entry);
+      const reach = proven ?? (yield* believedReach(entry, storage, order, pacer));
+      if (reach !== null) hints.push({ key: problem.key, reach, isGuess: proven === null });
     }
   }
   let decision: "joined" | "left" | null = null;
@@ -111,16 +116,41 @@ function problemOf(entry: LegacyEntry, error: unknown): LegacyProblem {
   throw error;
 }
 
-/** Bytes that fail their checksum mostly still say whose clocks they were. Believed for naming holes and for nothing else. */
-function* believedReach(entry: LegacyEntry, storage: LegacyStorage, pacer: Pacer): Generator<null, ReadonlyMap<number, number> | null> {
+/** Bytes that fail their checksum mostly still say whose clocks they were. Believed for naming holes, and only where they follow on from the entries before. */
+function* believedReach(entry: LegacyEntry, storage: LegacyStorage, order: SaveOrder, pacer: Pacer): Generator<null, ReadonlyMap<number, number> | null> {
   if (entry.sha256 === null) return null;
   try {
     const source = yield* readSource({ ...entry, sha256: null }, () => storage.sha256(), pacer);
     // Deletions alone: nothing that could be looked for.
-    return source.sections.length === 0 ? null : new Map(source.sections.map((section) => [section.client, section.end]));
+    if (source.sections.length === 0 || !order.follows(source)) return null;
+    order.add(source);
+    return new Map(source.sections.map((section) => [section.client, section.end]));
   } catch (error) {
     if (error instanceof LegacyDamageError || error instanceof UpdateRefusedError) return null;
     throw error;
+  }
+}
+
+/**
+ * What entries of the key-value layout had saved, one after the other: each goes on where those before it end, or where one of them began, when a base was not
+ * moved (compat sheet, 5.4). A torn clock, which might pass for clocks that are stored, does neither.
+ */
+class SaveOrder {
+  readonly #ends = new Map<number, number>();
+  readonly #starts = new Map<number, Set<number>>();
+
+  add(source: Source): void {
+    if (source.entry.kind !== "checkpoint" && source.entry.kind !== "journal") return;
+    for (const { client, clock, end } of source.sections) {
+      this.#ends.set(client, Math.max(this.#ends.get(client) ?? 0, end));
+      const starts = this.#starts.get(client);
+      if (starts === undefined) this.#starts.set(client, new Set([clock]));
+      else starts.add(clock);
+    }
+  }
+
+  follows(source: Source): boolean {
+    return source.sections.every(({ client, clock }) => clock === (this.#ends.get(client) ?? 0) || this.#starts.get(client)?.has(clock) === true);
   }
 }
 
