@@ -47,7 +47,7 @@ export class CoveredClocks {
   /** The covered parts of clocks `[from, to)`, ascending. */
   *parts(client: number, from: number, to: number): Generator<ClientRange, void> {
     const ranges = this.#ranges.get(client);
-    if (ranges === undefined) return;
+    if (ranges === undefined || from >= to) return;
     for (let at = this.#firstEndingAfter(ranges, from); at < ranges.length && ranges[at]! < to; at += 2) {
       yield { client, from: Math.max(ranges[at]!, from), to: Math.min(ranges[at + 1]!, to) };
     }

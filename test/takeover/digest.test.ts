@@ -473,10 +473,12 @@ describe("units", () => {
     expect(other.difference(one)).toEqual([7, 8]);
   });
 
-  test("[TK7] a source that is not whole takes no part in what it lacks", () => {
+  test("[TK7] behind a hole that no source fills, sources count all the same, in their order", () => {
     const [first, second, third] = written(7, type("one"), type("two", 3), type("three", 6)) as [Uint8Array, Uint8Array, Uint8Array];
-    expect(digestOf([third, first]).units).toBe(3);
-    expect(digestOf([third, first]).toString()).toBe(digestOf([first]).toString());
+    expect(digestOf([third, first]).units).toBe(8);
     expect(digestOf([third, second, first]).units).toBe(11);
+    // A client has brought what no source has: that is not compared.
+    expect(compared(new Vault([first, second, third]).intoChunks(), [third, first], free(), () => 11)).toMatchObject({ ok: true, units: 8 });
+    expect(compared(new Vault([first, update(7, 3, [4, 1, 1, 116, 3, 98, 97, 100])]).intoChunks(), [first, second])).toMatchObject({ ok: false });
   });
 });
