@@ -206,9 +206,13 @@ export class VaultSyncServer extends DurableObject<Env> {
   }
 
   async #debug(): Promise<Record<string, unknown>> {
-    // A long takeover is reported on, not waited for.
-    await Promise.race([this.#opener.ready(), new Promise((resolve) => setTimeout(resolve, LIMITS.debugWaitMs))]);
-    const room = this.#opener.now();
+    let room = this.#opener.now();
+    if (room === null) {
+      // A long takeover is reported on, not waited for. No timer may stay behind: it would keep the object awake.
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<null>((resolve) => (timer = setTimeout(() => resolve(null), LIMITS.debugWaitMs)));
+      room = await Promise.race([this.#opener.ready(), late]).finally(() => clearTimeout(timer));
+    }
     const { legacy } = this.#moveHost;
     if (room === null) return movingReport(this.#name, legacy);
     return debugReport(room, this.#name, this.#sql, Date.now(), storageOrigin(this.#opener.as, legacy));

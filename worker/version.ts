@@ -1,2 +1,2 @@
 /** The server's version, as capabilities tell it. A test keeps it equal to package.json's. */
-export const SERVER_VERSION = "0.1.0";
+export const SERVER_VERSION = "0.4.0";

@@ -96,7 +96,7 @@ test("[AC4] capabilities, in each mode and for each caller", async () => {
   expect([asked.status, asked.headers.get(CORS), asked.headers.get("Cache-Control")]).toEqual([200, "*", "no-store"]);
   expect(asked.body).toEqual({
     claimed: false, authMode: "unclaimed", attachments: true, snapshots: false, maxBlobUploadBytes: 10_485_760, socketTicketAuth: true,
-    serverVersion: "0.1.0", minPluginVersion: null, recommendedPluginVersion: "1.5.0", minSchemaVersion: 1, maxSchemaVersion: 3, migrationRequired: false,
+    serverVersion: "0.4.0", minPluginVersion: null, recommendedPluginVersion: "1.5.0", minSchemaVersion: 1, maxSchemaVersion: 3, migrationRequired: false,
     updateProvider: null, updateRepoUrl: null, updateRepoBranch: null, deviceAuth: true, claimCodeRequired: false,
   });
   await claimed();

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { type CleanUpReport, cleanUp } from "../../src/takeover/clean-up.ts";
 import { readRecord } from "../../src/takeover/record.ts";
+import { BlobStore } from "../../src/storage/blob-store.ts";
 import { VaultStore } from "../../src/storage/vault-store.ts";
 import { checksum } from "../kit/checksum.ts";
 import { MemoryLegacy } from "../kit/legacy-storage.ts";
@@ -215,5 +216,26 @@ describe("a room whose own tables cannot be read", () => {
     chunk[5]! ^= 1;
     const refused = object.joined(object.opened());
     expect([refused.doc.getText("t").toJSON(), refused.answers]).toEqual(["", 0]);
+  });
+});
+
+describe("attachments of an older server", () => {
+  it.each([
+    ["it names attachments", (doc: Y.Doc) => doc.getMap("pathToBlob").set("Image.png", { hash: "a".repeat(64), size: 3 }), true],
+    [
+      "it named some once",
+      (doc: Y.Doc) => {
+        doc.getMap("pathToBlob").set("Image.png", { hash: "a".repeat(64), size: 3 });
+        doc.getMap("pathToBlob").delete("Image.png");
+      },
+      false,
+    ],
+    ["it never had any", (doc: Y.Doc) => doc.getMap("meta").set("a", { path: "A.md" }), false],
+  ] as const)("[TK20] a vault has used R2 when %s", (_when, edit, hasUsed) => {
+    const values = new Map<string, unknown>();
+    writeKvLayout(values, { journal: [Y.encodeStateAsUpdate(vault(3, edit))] });
+    const object = kvObject(values);
+    object.opened();
+    expect(new BlobStore(object.legacy.sql, checksum).r2UsedAtMs !== null).toBe(hasUsed);
   });
 });
