@@ -53,7 +53,7 @@ export function* cleanUp(host: MoveHost, store: VaultStore, trouble: string | nu
   const record = readRecord(host.sql);
   if (record === null || record.state === "moving") return aborted(`SQL storage is empty: ${REFUSING}`);
   const pacer = new Pacer(PAUSE_EVERY);
-  const found = yield* survey(host.legacy, { decided: record.document, storeIsEmpty: false, settled: record.settled }, pacer);
+  const found = yield* survey(host.legacy, { decided: record.document, storeIsEmpty: false, settled: record.settled, isCleaned: record.marker["cleaned_at"] !== undefined }, pacer);
   if (found.hasLoss || record.state === "incomplete") return aborted(`part of the old vault cannot be read (${firstLoss(found)}) and nobody has accepted the loss: ${REFUSING}`);
   const isEmpty = found.sources.some((source) => source.structs > 0) && store.clocks.vector.size === 0;
   if (isEmpty) return aborted(`SQL storage is empty: ${REFUSING}`);

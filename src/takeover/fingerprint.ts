@@ -7,7 +7,7 @@ import { bytesOf } from "./bytes-of.ts";
 import { CHECKPOINT_POINTER, CHECKPOINT_PREFIX, DOCUMENT_KEY, JOURNAL_META, JOURNAL_PREFIX } from "./kv-keys.ts";
 import { LIMITS } from "../limits.ts";
 import type { LegacyStorage } from "./legacy.ts";
-import { tableState } from "./sql-tables.ts";
+import { lastIdGiven, tableState } from "./sql-tables.ts";
 
 /** Null when nothing of any older layout is there. Equal texts: no older server wrote in between. */
 export function legacyFingerprint(storage: LegacyStorage): string | null {
@@ -58,7 +58,7 @@ function journalPrint(sql: Sql): string | null {
   const [sums] = sql.exec<{ n: number; last: number; bytes: number }>(
     `SELECT count(*) AS n, coalesce(max(id), 0) AS last, coalesce(sum(length(data)), 0) AS bytes FROM journal`,
   );
-  const sequence = sequenceOf(sql);
+  const sequence = lastIdGiven(sql);
   if (sums === undefined) return null;
   // An emptied journal beside a snapshot still tells by its sequence that rows came and went. Alone it holds nothing.
   if (sums.n === 0 && (sequence === 0 || snapshotIsEmpty(sql))) return null;
@@ -67,10 +67,4 @@ function journalPrint(sql: Sql): string | null {
 
 function snapshotIsEmpty(sql: Sql): boolean {
   return tableState(sql, "snapshot_chunks") !== "present" || sql.exec(`SELECT 1 FROM snapshot_chunks LIMIT 1`).length === 0;
-}
-
-/** The highest id ever given, which outlives the rows. */
-function sequenceOf(sql: Sql): number {
-  if (sql.exec(`SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'`).length === 0) return 0;
-  return sql.exec<{ seq: number }>(`SELECT seq FROM sqlite_sequence WHERE name = 'journal'`)[0]?.seq ?? 0;
 }

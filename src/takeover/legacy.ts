@@ -61,7 +61,7 @@ export interface LegacyProblem {
   readonly reason: string;
   /** Content the old server would have loaded is gone or not to be trusted; false for litter and for derived records that were rebuilt. */
   readonly isLoss: boolean;
-  /** Something may be gone without a trace of its own: a loss if anything that was found waits for what nobody has. */
+  /** Something seems gone that a clean-up may have deleted: a loss if there was none, or if anything that was found waits for what nobody has. */
   readonly mayBeLoss?: true;
 }
 

@@ -75,7 +75,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   const pacer = new Pacer(PAUSE_EVERY);
   yield null;
 
-  const found = yield* survey(host.legacy, { decided: before.document, storeIsEmpty: storeWasEmpty, settled: before.settled }, pacer);
+  const found = yield* survey(host.legacy, { decided: before.document, storeIsEmpty: storeWasEmpty, settled: before.settled, isCleaned: before.marker["cleaned_at"] !== undefined }, pacer);
   // Kept before anything of it is stored: later the tables are not empty any more.
   if (found.document !== begun.document) writeRecord(sql, { ...begun, document: found.document });
   yield null;

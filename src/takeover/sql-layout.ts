@@ -5,7 +5,7 @@
 import type { Sql } from "../ports.ts";
 import { joinFindings } from "./join-findings.ts";
 import { LegacyDamageError, type LegacyEntry, type LegacyFindings, type LegacyProblem } from "./legacy.ts";
-import { type SqlTable, tableState } from "./sql-tables.ts";
+import { type SqlTable, lastIdGiven, tableState } from "./sql-tables.ts";
 
 /** The snapshot first, then journal rows by id. */
 export function findSqlEntries(sql: Sql): LegacyFindings {
@@ -54,7 +54,8 @@ function findJournalRows(sql: Sql): LegacyFindings {
   );
   const entries: LegacyEntry[] = [];
   const problems: LegacyProblem[] = [];
-  let before: number | null = null;
+  // Ids begin at 1, and rows go only when a snapshot comes.
+  let before = hasSnapshot(sql) ? null : 0;
   for (const { id, kind, bytes, said } of rows) {
     const name = `journal row ${id}`;
     if (before !== null && id !== before + 1) {
@@ -69,7 +70,15 @@ function findJournalRows(sql: Sql): LegacyFindings {
     if (said !== bytes) problems.push({ key: name, reason: `byte_length is ${said}, its data has ${bytes} bytes`, isLoss: false });
     entries.push(sqlEntry("sql-journal", name, [bytes], () => journalRow(sql, id)));
   }
+  const given = lastIdGiven(sql);
+  if (before !== null && rows.length > 0 && given > before) {
+    problems.push({ key: `journal row ${before + 1}`, reason: `missing, and every other up to ${given}`, isLoss: false, mayBeLoss: true });
+  }
   return { ...only(problems), entries };
+}
+
+function hasSnapshot(sql: Sql): boolean {
+  return tableState(sql, "snapshot_chunks") === "present" && sql.exec(`SELECT 1 FROM snapshot_chunks LIMIT 1`).length > 0;
 }
 
 function sqlEntry(kind: "sql-snapshot" | "sql-journal", name: string, partSizes: readonly number[], read: (part: number) => unknown): LegacyEntry {

@@ -23,3 +23,9 @@ export function tableState(sql: Sql, table: SqlTable): TableState {
   const names = new Set(sql.exec<{ name: string }>(`PRAGMA table_info(${table})`).map((column) => column.name));
   return COLUMNS[table].every((name) => names.has(name)) ? "present" : "foreign";
 }
+
+/** The engine's own note of the highest id ever given to a row of `journal`, which outlives the rows; 0 when there is none. */
+export function lastIdGiven(sql: Sql): number {
+  if (sql.exec(`SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'`).length === 0) return 0;
+  return sql.exec<{ seq: number }>(`SELECT seq FROM sqlite_sequence WHERE name = 'journal'`)[0]?.seq ?? 0;
+}

@@ -44,6 +44,8 @@ export interface Known {
   readonly storeIsEmpty: boolean;
   /** Keys of problems that count as losses no more. */
   readonly settled: readonly string[];
+  /** A clean-up has left only what it had to keep: that something is missing beside it is no news. */
+  readonly isCleaned: boolean;
 }
 
 export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Generator<null, Survey> {
@@ -96,7 +98,10 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
       sources.unshift({ ...document, deletes: DeleteSet.empty });
     }
   }
-  const counted = problems.map((problem) => (known.settled.includes(problem.key) ? { ...problem, isLoss: false } : problem));
+  const counted = problems.map((problem) => {
+    if (known.settled.includes(problem.key)) return { ...problem, isLoss: false };
+    return problem.mayBeLoss === true && !known.isCleaned ? { ...problem, isLoss: true } : problem;
+  });
   return {
     sources,
     deletes,

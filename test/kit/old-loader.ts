@@ -38,7 +38,7 @@ export function oldSqlLoads(sql: Sql): Y.Doc | Error | null {
 
 function rowsOf(sql: Sql, table: string, order: string): Uint8Array[] {
   if (sql.exec(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?`, table).length === 0) return [];
-  return sql.exec<{ data: unknown }>(`SELECT data FROM ${table} ORDER BY ${order}`).map(({ data }) => {
+  return sql.exec(`SELECT data FROM ${table} ORDER BY ${order}`).map(({ data }) => {
     if (!(data instanceof Uint8Array)) throw new Error(`data of ${table} is no BLOB`);
     return data;
   });
