@@ -8,6 +8,7 @@
  */
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
+import { release } from "../release.ts";
 import type { Chunk, Source } from "../update/chunk.ts";
 import { DeleteSet, clientHash, clockCount, subtract, union, unionSteps } from "../update/delete-set.ts";
 import { type CutPoints, collectCutPoints, mergeCutPoints, mergeCutPointsSteps } from "../update/cut-points.ts";
@@ -395,6 +396,7 @@ export class VaultStore {
         if (staged) {
           this.#ensureTables();
           entries.push({ id, ...writeChunk(this.#sql, this.#checksum, id, chunk.bytes), byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: RunList.from(chunk.runs) });
+          release(chunk.bytes);
         } else {
           unwritten.push({ id, bytes: chunk.bytes });
           entries.push({ id, parts: 0, sum: 0, byteLength: chunk.bytes.byteLength, deletedClocks: 0, cuts: NO_CUTS, runs: RunList.from(chunk.runs) });
@@ -433,6 +435,9 @@ export class VaultStore {
         for (const update of oversized.held) held.push(insertHeld(this.#sql, this.#checksum, row++, atMs, update));
       }
     });
+    // Or a vault that is taken over leaves a copy of itself for some later collection.
+    for (const { bytes } of unwritten) release(bytes);
+    if (!keepsTail) release(sources[0]!.bytes);
     this.#index = published;
     this.#healingIsUnsaved = false;
     this.#journal = [];

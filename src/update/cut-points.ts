@@ -28,6 +28,7 @@ export function* collectCutPointsSteps(sources: readonly Source[], pacer: Pacer)
   for (let c = 0; c < cuts.length; c++) {
     if (cuts[c]!.length > 0) points.set(table.clientIds[c]!, cuts[c]!);
   }
+  table.giveBack();
   return points;
 }
 

@@ -53,6 +53,7 @@ export function* rewriteSteps(sources: readonly Source[], options: RewriteOption
     }
   }
   yield* finished(builder, pacer);
+  table.giveBack();
 }
 
 function* finished(builder: ChunkBuilder, pacer: Pacer): Generator<Chunk | null, void> {

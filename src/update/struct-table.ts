@@ -10,7 +10,7 @@ import { readRun, UpdateReader } from "./reader.ts";
 import { GC_REF, HAS_ORIGIN, SKIP_REF, type StructView, type UpdateVisitor } from "./visitor.ts";
 
 /** Clocks fit 32 bits in every vault ever seen; the columns widen once when one does not. */
-type ClockColumn = Uint32Array | Float64Array;
+type ClockColumn = Uint32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
 
 const MAX_NARROW = 0xffff_ffff;
 const FIRST_CAPACITY = 1024;
@@ -154,9 +154,13 @@ export class StructTable {
     this.leftClock = grownClock(this.leftClock, this.#capacity);
     this.rightClient = grownInt(this.rightClient, this.#capacity);
     this.rightClock = grownClock(this.rightClock, this.#capacity);
-    const info = new Uint8Array(this.#capacity);
-    info.set(this.info);
-    this.info = info;
+    this.info = new Uint8Array(this.info.buffer.transfer(this.#capacity));
+  }
+
+  /** Gives the memory back at once: a vault that is taken over is rewritten in many tables. Not to be used afterwards. */
+  giveBack(): void {
+    const columns = [this.client, this.clock, this.length, this.source, this.start, this.end, this.content];
+    for (const column of [...columns, this.info, this.leftClient, this.leftClock, this.rightClient, this.rightClock]) column.buffer.transfer(0);
   }
 }
 
@@ -193,14 +197,12 @@ export function* orderByClient(table: StructTable, pacer: Pacer): Generator<null
   return { rows, first };
 }
 
+/** The old column is empty afterwards: its memory goes into the new one. */
 function grownInt(column: Int32Array<ArrayBuffer>, capacity: number): Int32Array<ArrayBuffer> {
-  const grown = new Int32Array(capacity);
-  grown.set(column);
-  return grown;
+  return new Int32Array(column.buffer.transfer(capacity * Int32Array.BYTES_PER_ELEMENT));
 }
 
 function grownClock(column: ClockColumn, capacity: number): ClockColumn {
-  const grown = column instanceof Float64Array ? new Float64Array(capacity) : new Uint32Array(capacity);
-  grown.set(column);
-  return grown;
+  const buffer = column.buffer.transfer(capacity * column.BYTES_PER_ELEMENT);
+  return column instanceof Float64Array ? new Float64Array(buffer) : new Uint32Array(buffer);
 }
