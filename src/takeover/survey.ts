@@ -137,25 +137,31 @@ function* believedReach(entry: LegacyEntry, storage: LegacyStorage, order: SaveO
 }
 
 /**
- * What entries of the key-value layout had saved, one after the other: each goes on where those before it end, or where one of them began, when a base was not
- * moved (compat sheet, 5.4). A torn clock, which might pass for clocks that are stored, does neither.
+ * What entries of the key-value layout had saved, one after the other: each goes on where those before it end, or says again all that the one before it said,
+ * when a base was not moved (compat sheet, 5.4). A torn clock, which might pass for clocks that are stored, does neither.
  */
 class SaveOrder {
   readonly #ends = new Map<number, number>();
-  readonly #starts = new Map<number, Set<number>>();
+  #last: Source | null = null;
 
   add(source: Source): void {
     if (source.entry.kind !== "checkpoint" && source.entry.kind !== "journal") return;
-    for (const { client, clock, end } of source.sections) {
-      this.#ends.set(client, Math.max(this.#ends.get(client) ?? 0, end));
-      const starts = this.#starts.get(client);
-      if (starts === undefined) this.#starts.set(client, new Set([clock]));
-      else starts.add(clock);
-    }
+    for (const { client, end } of source.sections) this.#ends.set(client, Math.max(this.#ends.get(client) ?? 0, end));
+    this.#last = source;
   }
 
   follows(source: Source): boolean {
-    return source.sections.every(({ client, clock }) => clock === (this.#ends.get(client) ?? 0) || this.#starts.get(client)?.has(clock) === true);
+    const before = new Map(this.#last?.sections.map((section) => [section.client, section]));
+    let repeated = 0;
+    let isNews = false;
+    for (const { client, clock, end } of source.sections) {
+      if (end > (this.#ends.get(client) ?? 0)) isNews = true;
+      const earlier = before.get(client);
+      if (earlier !== undefined && earlier.clock === clock && earlier.end <= end) repeated += 1;
+      else if (clock !== (this.#ends.get(client) ?? 0)) return false;
+    }
+    // Nothing was ever saved that brought no clock.
+    return isNews && (repeated === 0 || repeated === before.size);
   }
 }
 
