@@ -9,8 +9,6 @@ import { findJournal } from "./kv-journal.ts";
 import { joinFindings } from "./join-findings.ts";
 import { LegacyDamageError, type LegacyEntry, type LegacyFindings, type LegacyStorage } from "./legacy.ts";
 
-export { lostVectorOf } from "./kv-vector.ts";
-
 /** `document` first, then checkpoints, then journal entries, each in ascending order. */
 export function findKvEntries(storage: LegacyStorage): LegacyFindings {
   return joinFindings([findDocument(storage), findCheckpoints(storage), findJournal(storage)]);

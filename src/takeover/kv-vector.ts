@@ -38,6 +38,12 @@ export function lostVectorOf(storage: LegacyStorage, lost: LegacyEntry | number)
   }
 }
 
+/** Whether a manifest's hash stands behind what `lostVectorOf` says of an entry. */
+export function isVectorProven(storage: LegacyStorage, lost: LegacyEntry): boolean {
+  const version = versionOf(lost);
+  return version !== null && readManifest(CHECKPOINTS, storage.get(manifestKey(CHECKPOINTS, version))).vectorSha256 !== null;
+}
+
 function versionOf(entry: LegacyEntry): number | null {
   if (entry.kind !== "checkpoint") return null;
   const key = readKey(CHECKPOINTS, entry.name);

@@ -4,7 +4,7 @@ import type { Pacer } from "../update/pacer.ts";
 import { UpdateRefusedError } from "../update/refused.ts";
 import { documentJoins } from "./document-rule.ts";
 import { findLegacy } from "./find-legacy.ts";
-import { lostVectorOf } from "./kv-layout.ts";
+import { isVectorProven, lostVectorOf } from "./kv-vector.ts";
 import { LegacyDamageError, type LegacyEntry, type LegacyProblem, type LegacyStorage } from "./legacy.ts";
 import { readSource } from "./read-source.ts";
 import type { SourceReport } from "./record.ts";
@@ -14,7 +14,7 @@ import type { Source } from "./source.ts";
 export interface LossHint {
   readonly key: string;
   readonly reach: ReadonlyMap<number, number>;
-  /** Read out of bytes that fail their checksum: it may name clocks that never were. */
+  /** Read out of bytes that nothing proves: it may name clocks that never were. */
   readonly isGuess: boolean;
 }
 
@@ -55,7 +55,7 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
   const hints: LossHint[] = [];
   for (const problem of found.problems) {
     // A checkpoint without its manifest: its vector may have outlived it.
-    if (problem.isLoss && problem.key.startsWith("document:checkpoint:")) for (const reach of found.lostVectors) hints.push({ key: problem.key, reach, isGuess: false });
+    if (problem.isLoss && problem.key.startsWith("document:checkpoint:")) for (const reach of found.lostVectors) hints.push({ key: problem.key, reach, isGuess: true });
   }
   const lost: LegacyEntry[] = [];
   const sources: Source[] = [];
@@ -84,7 +84,7 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
       if (!entry.isLive) continue;
       const proven = lostVectorOf(storage, entry);
       const reach = proven ?? (yield* believedReach(entry, storage, order, pacer));
-      if (reach !== null) hints.push({ key: problem.key, reach, isGuess: proven === null });
+      if (reach !== null) hints.push({ key: problem.key, reach, isGuess: proven === null || !isVectorProven(storage, entry) });
     }
   }
   let decision: "joined" | "left" | null = null;

@@ -67,7 +67,9 @@ export const DERIVED_TEARS: readonly Tear[] = [
 function wrongField(legacy: MemoryLegacy, random: Random, key: string, names: readonly string[]): string | null {
   const record = legacy.values.get(key);
   if (typeof record !== "object" || record === null) return null;
-  const name = random.pick(names.filter((each) => each in record));
+  const there = names.filter((each) => each in record);
+  if (there.length === 0) return null;
+  const name = random.pick(there);
   const old = (record as Record<string, unknown>)[name];
   const value = random.pick<unknown>([undefined, "x", -1, 0.5, null, ...(typeof old === "number" ? [old + 1, old - 1, old + 1000, 0] : [])]);
   legacy.values.set(key, { ...record, [name]: value });

@@ -16,7 +16,7 @@ import { docOf, LAYOUTS, type Layout, randomVault, type RandomVault } from "../k
 import { Random } from "../kit/random.ts";
 import { TakeoverObject } from "../kit/takeover-object.ts";
 
-const RUNS = Number(process.env["PROPERTY_RUNS"] ?? 40);
+const RUNS = Number(process.env["PROPERTY_RUNS"] ?? 20);
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const snapshotOf = (doc: Y.Doc): string => hex(Y.encodeSnapshot(Y.snapshot(doc)));
