@@ -1,5 +1,6 @@
 /**
- * `npm run mutants [-- --only <part of a name>]`: plants known faults one at a time in a copy of the tree and shows which test notices each.
+ * `npm run mutants [-- --only <part of a name or file>]`: plants known faults one at a time in a copy of the tree and shows which
+ * test notices each.
  * Ends with 1 when a fault survives the whole Node suite, no longer fits the source, or proves nothing because the tests could not run.
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,6 +10,7 @@ import { parseArgs } from "node:util";
 import { Bench, type TestRun } from "./mutants/bench.ts";
 import { FAULTS, type Fault } from "./mutants/faults.ts";
 import { RULE_FAULTS } from "./mutants/rule-faults.ts";
+import { TAKEOVER_FAULTS } from "./mutants/takeover-faults.ts";
 
 /** Faults tried at a time: each runs one test process. */
 const BENCHES = 2;
@@ -20,7 +22,7 @@ interface Verdict {
 }
 
 const { values } = parseArgs({ options: { only: { type: "string", default: "" } } });
-const faults = [...FAULTS, ...RULE_FAULTS].filter((fault) => fault.name.includes(values.only));
+const faults = [...FAULTS, ...RULE_FAULTS, ...TAKEOVER_FAULTS].filter(({ name, file }) => name.includes(values.only) || file.includes(values.only));
 const projectDir = join(import.meta.dirname, "..");
 const tempDir = mkdtempSync(join(tmpdir(), "yaos-mutants-"));
 process.on("exit", () => rmSync(tempDir, { recursive: true, force: true }));

@@ -7,7 +7,6 @@ const RECEIPTS = "test/room/receipts.test.ts";
 const ROOM = "test/room/room.test.ts";
 const CONSOLE_LOG = "test/routes/console-log.test.ts";
 const PLATFORM = "test/worker/room-platform.test.ts";
-const OLDER_STORAGE = "test/process/older-storage.test.ts";
 const KILL = "test/process/kill.test.ts";
 
 export const RULE_FAULTS: readonly Fault[] = [
@@ -148,7 +147,8 @@ export const RULE_FAULTS: readonly Fault[] = [
     name: "row of the alarm not counted",
     file: "worker/room-object.ts",
     find: `this.#sql.rowsWritten += 1;
-            if (this.#room !== null) this.#room.stats.rowsWrittenBy.maintenance += 1;`,
+            const room = this.#opener.opened;
+            if (room !== null) room.stats.rowsWrittenBy.maintenance += 1;`,
     replace: ``,
     tests: [PLATFORM],
   },
@@ -158,12 +158,5 @@ export const RULE_FAULTS: readonly Fault[] = [
     find: `writeNotes.open(id, `,
     replace: `writeNotes.open(crypto.randomUUID(), `,
     tests: [PLATFORM],
-  },
-  {
-    name: "storage of an older server not recognised",
-    file: "worker/room-object.ts",
-    find: `foreignStorage: () => foreignStorage(ctx.storage),`,
-    replace: `foreignStorage: () => null,`,
-    tests: [OLDER_STORAGE],
   },
 ];

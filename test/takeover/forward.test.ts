@@ -117,7 +117,9 @@ describe("the pre-chunk document", () => {
     for (let stop = 1; stop < whole.turns; stop++) {
       const object = make();
       object.open({}, stop);
-      expect(object.joined(object.opened()).doc.getMap("pathToId").size).toBe(1);
+      const opening = object.opened();
+      expect(object.joined(opening).doc.getMap("pathToId").size).toBe(1);
+      expect(opening.as.record?.document).toBe("joined");
     }
   });
 });

@@ -1,0 +1,466 @@
+/** Faults in taking over an older server's vault, cleaning up after it and bringing edits back to it, in the order of SPEC.md's rules TK. Tried with the others. */
+import type { Fault } from "./faults.ts";
+
+const LAYOUTS = "test/takeover/layouts.test.ts";
+const SQL_LAYOUT = "test/takeover/sql-layout.test.ts";
+const STREAM = "test/takeover/stream.test.ts";
+const EMIT = "test/takeover/emit-closed.test.ts";
+const DIGEST = "test/takeover/digest.test.ts";
+const MOVE = "test/takeover/move.test.ts";
+const FORWARD = "test/takeover/forward.test.ts";
+const TEARS = "test/takeover/tears.test.ts";
+const FINGERPRINT = "test/takeover/fingerprint.test.ts";
+const INCOMPLETE = "test/room/takeover-incomplete.test.ts";
+const FALLBACK = "test/room/takeover-fallback.test.ts";
+const OBJECT = "test/worker/takeover.test.ts";
+const PIECES = "test/push-back/pieces.test.ts";
+const WAY_BACK = "test/process/way-back.test.ts";
+
+export const TAKEOVER_FAULTS: readonly Fault[] = [
+  // TK1, TK2, TK19: what is found, and what of it verifies.
+  {
+    name: "storage of an older server not recognised",
+    file: "src/takeover/opening.ts",
+    find: `fingerprint = legacyFingerprint(host.legacy);`,
+    replace: `fingerprint = null;`,
+    tests: [MOVE],
+  },
+  {
+    name: "tables of PR #51 left out when there are keys",
+    file: "src/takeover/find-legacy.ts",
+    find: `return joinFindings([findKvEntries(storage), findSqlEntries(storage.sql)]);`,
+    replace: `const kv = findKvEntries(storage);
+  return kv.entries.length > 0 ? kv : joinFindings([kv, findSqlEntries(storage.sql)]);`,
+    tests: [MOVE],
+  },
+  {
+    name: "buffer behind a view taken for the value",
+    file: "src/takeover/bytes-of.ts",
+    find: `return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);`,
+    replace: `return new Uint8Array(value.buffer);`,
+    tests: [LAYOUTS],
+  },
+  {
+    name: "journal entries in the order of their keys",
+    file: "src/takeover/kv-listing.ts",
+    find: `return [...ids].sort((a, b) => a - b);`,
+    replace: `return [...ids].sort();`,
+    tests: [LAYOUTS],
+  },
+  {
+    name: "journal entries dropped that the metadata does not name",
+    file: "src/takeover/kv-journal.ts",
+    find: `entries.push(wholeEntry(storage, place, verdict.partSizes, manifest.sha256));`,
+    replace: `if (!isLive) continue;
+    entries.push(wholeEntry(storage, place, verdict.partSizes, manifest.sha256));`,
+    tests: [LAYOUTS],
+  },
+  {
+    name: "hash of an entry not compared",
+    file: "src/takeover/read-source.ts",
+    find: `if (sha.digest() !== expected) throw`,
+    replace: `if (sha.digest() === "") throw`,
+    tests: [STREAM],
+  },
+  {
+    name: "chunk that changed since it was found taken as it is",
+    file: "src/takeover/kv-entry.ts",
+    find: `if (bytes.byteLength !== size) throw new LegacyDamageError(key, `,
+    replace: `if (bytes.byteLength < 0) throw new LegacyDamageError(key, `,
+    tests: [LAYOUTS],
+  },
+  {
+    name: "journal entry that is gone counted as no loss",
+    file: "src/takeover/kv-journal.ts",
+    find: `const isLoss = hasHead || seqs.length === 0;`,
+    replace: `const isLoss = false;`,
+    tests: [LAYOUTS],
+  },
+  {
+    name: "hole in PR #51's snapshot passed over",
+    file: "src/takeover/sql-layout.ts",
+    find: `if (hole >= 0) return`,
+    replace: `if (hole >= rows.length) return`,
+    tests: [SQL_LAYOUT],
+  },
+  {
+    name: "lost state vector counted as a loss of content",
+    file: "src/takeover/kv-checkpoints.ts",
+    find: `problems.push({ key: vectorKey(version), reason: aside, isLoss: false });`,
+    replace: `problems.push({ key: vectorKey(version), reason: aside, isLoss: true });`,
+    tests: [LAYOUTS, MOVE],
+  },
+  {
+    name: "manifest that is wrong about its chunks believed more than its hash",
+    file: "src/takeover/kv-verdict.ts",
+    find: `const partSizes = cutByHash(storage, family, id, manifest, lengths);`,
+    replace: `const partSizes = null as ReturnType<typeof cutByHash>;`,
+    tests: [LAYOUTS],
+  },
+
+  // TK3: the pre-chunk document.
+  {
+    name: "pre-chunk document brings deleted files back",
+    file: "src/takeover/document-rule.ts",
+    find: `others.some((source) => source.touchesVaultMaps)`,
+    replace: `others.some(() => false)`,
+    tests: [FORWARD],
+  },
+  {
+    name: "decision about the pre-chunk document not kept",
+    file: "src/takeover/move.ts",
+    find: `if (found.document !== begun.document) writeRecord(sql, { ...begun, document: found.document });`,
+    replace: ``,
+    tests: [FORWARD],
+  },
+
+  // TK4, TK5: steps, attempts, memory.
+  {
+    name: "attempts of a takeover never counted",
+    file: "src/takeover/move.ts",
+    find: `const attempts = isAgain ? before.attempts + 1 : 1;`,
+    replace: `const attempts = isAgain ? before.attempts : 1;`,
+    tests: [MOVE],
+  },
+  {
+    name: "takeover marked complete as it begins",
+    file: "src/takeover/move.ts",
+    find: `const begun: TakeoverRecord = { ...before, state: "moving",`,
+    replace: `const begun: TakeoverRecord = { ...before, state: "complete",`,
+    tests: [MOVE],
+  },
+  {
+    name: "a second takeover begun beside the first",
+    file: "worker/room-opener.ts",
+    find: `if (this.#waiting !== null) return null;`,
+    replace: ``,
+    tests: [OBJECT],
+  },
+  {
+    name: "takeover goes on over a vault that was erased",
+    file: "worker/room-opener.ts",
+    find: `if (run !== this.#run) return null;`,
+    replace: ``,
+    tests: [OBJECT],
+  },
+  {
+    name: "parts of an entry that were read stay in memory",
+    file: "src/takeover/source-bytes.ts",
+    find: `forgetPart(old);`,
+    replace: ``,
+    tests: [STREAM, EMIT],
+  },
+  {
+    name: "windows of any number of clients in memory",
+    file: "src/takeover/window-pool.ts",
+    find: `other.drop();`,
+    replace: `return;`,
+    tests: [STREAM, EMIT],
+  },
+
+  // TK6: uniting.
+  {
+    name: "struct sent out before its right origin",
+    file: "src/takeover/emit-closed.ts",
+    find: `this.#isThere(section, view.client, view.rightClient, view.rightClock) &&`,
+    replace: ``,
+    tests: [EMIT],
+  },
+  {
+    name: "deletions of an older server not stored",
+    file: "src/takeover/unite.ts",
+    find: `let fresh = subtract(deletes, store.readDeletes());`,
+    replace: `let fresh = subtract(DeleteSet.empty, store.readDeletes());`,
+    tests: [MOVE],
+  },
+  {
+    name: "every entry united once, whatever it waits for",
+    file: "src/takeover/unite.ts",
+    find: `        progress = true;
+`,
+    replace: ``,
+    tests: [MOVE, TEARS],
+  },
+  {
+    name: "structs behind a gap not kept",
+    file: "src/takeover/unite.ts",
+    find: `store.commit({ updates: [], ranges: [], deletes: DeleteSet.empty, held: [update], released: [] }, atMs());`,
+    replace: ``,
+    tests: [TEARS],
+  },
+
+  // TK7, TK8: comparing, and the marker.
+  {
+    name: "takeover not compared with its sources",
+    file: "src/takeover/move.ts",
+    find: `return yield* verify(store, found.sources, (client) => reached.get(client) ?? 0, pacer);`,
+    replace: `if (reached.size < 0) yield null;
+  return { ok: true, digest: "", units: 0 };`,
+    tests: [MOVE],
+  },
+  {
+    name: "digests that differ taken for equal",
+    file: "src/takeover/verify.ts",
+    find: `if (differing.length === 0) return { ok: true, ...result };`,
+    replace: `if (differing.length >= 0) return { ok: true, ...result };`,
+    tests: [DIGEST],
+  },
+  {
+    name: "digest blind to where a struct stands",
+    file: "src/takeover/unit-digest.ts",
+    find: `this.#hash.number(originClock);`,
+    replace: ``,
+    tests: [DIGEST],
+  },
+  {
+    name: "marker of an incomplete takeover says that it is complete",
+    file: "src/takeover/move.ts",
+    find: `migration_completed: hasLoss ? "false" : "true",`,
+    replace: `migration_completed: "true",`,
+    tests: [MOVE],
+  },
+
+  // TK9, TK10, TK16: a vault with a part missing.
+  {
+    name: "incomplete vault opened as a whole one",
+    file: "src/takeover/opening.ts",
+    find: `record?.state === "incomplete" ? record.missing : null;`,
+    replace: `null;`,
+    tests: [MOVE],
+  },
+  {
+    name: "edits taken over a hole",
+    file: "src/room/incomplete-desk.ts",
+    find: `return !(mayHaveUnnamed && (`,
+    replace: `return false && !(mayHaveUnnamed && (`,
+    tests: [INCOMPLETE],
+  },
+  {
+    name: "nobody told that the vault is incomplete",
+    file: "src/room/incomplete-desk.ts",
+    find: "tellDegraded(session, `${INCOMPLETE_REASON}: ${missing.reason}`, nowMs);",
+    replace: ``,
+    tests: [INCOMPLETE],
+  },
+  {
+    name: "every answer taken where a hole has no name",
+    file: "src/room/incomplete-desk.ts",
+    find: `const mayHaveUnnamed = isAnswer && session.hadAll === true;`,
+    replace: `const mayHaveUnnamed = isAnswer;`,
+    tests: [INCOMPLETE],
+  },
+  {
+    name: "room goes on as incomplete once its holes are filled",
+    file: "src/room/incomplete-desk.ts",
+    find: `    this.#finish();
+    host.takeover.filled();`,
+    replace: ``,
+    tests: [INCOMPLETE],
+  },
+  {
+    name: "hole not named by what waits for it",
+    file: "src/takeover/missing.ts",
+    find: `want(waitsFor.client, waitsFor.clock + 1);`,
+    replace: ``,
+    tests: [TEARS],
+  },
+  {
+    name: "accepted loss forgotten",
+    file: "src/takeover/decisions.ts",
+    find: `writeRecord(sql, { ...record, settled, state: "moving", attempts: 0 });`,
+    replace: `writeRecord(sql, { ...record, state: "moving", attempts: 0 });`,
+    tests: [TEARS],
+  },
+  {
+    name: "accepted loss forgotten with the next takeover",
+    file: "src/takeover/move.ts",
+    find: `before.settled.includes(problem.key) || (problem.isLoss && !settled[at]!.isLoss)`,
+    replace: `problem.isLoss && !settled[at]!.isLoss`,
+    tests: [TEARS, FORWARD],
+  },
+  {
+    name: "retry of a takeover that was given up leaves it given up",
+    file: "src/takeover/decisions.ts",
+    find: `writeRecord(sql, { ...record, state: "moving", attempts: 0 });`,
+    replace: `writeRecord(sql, { ...record, state: "moving" });`,
+    tests: [MOVE],
+  },
+
+  // TK11: from memory.
+  {
+    name: "storage that does not verify served from memory",
+    file: "src/takeover/fallback.ts",
+    find: `if (found.hasLoss || found.sources.length === 0) return null;`,
+    replace: `if (found.sources.length === 0) return null;`,
+    tests: [FORWARD],
+  },
+  {
+    name: "receipts for what is only in memory",
+    file: "src/room/receipt-desk.ts",
+    find: `this.#state.health.kind === "healthy" && session.durable === session.received) this.#send(session, "commit")`,
+    replace: `this.#state.health.kind !== "unreadable" && session.durable === session.received) this.#send(session, "commit")`,
+    tests: [FALLBACK],
+  },
+  {
+    name: "covered edits receipted in a room that keeps nothing",
+    file: "src/room/receipt-desk.ts",
+    find: `  sendCovered(session: Session): void {
+    this.#send(`,
+    replace: `  sendCovered(session: Session): void {
+    session.durable = session.received;
+    this.#send(`,
+    tests: [FALLBACK],
+  },
+  {
+    name: "revoked credentials let in where nothing is kept",
+    file: "src/room/fallback.ts",
+    find: `access.readAlone();`,
+    replace: ``,
+    tests: [FALLBACK],
+  },
+
+  // TK12: an older server that was put back.
+  {
+    name: "fingerprint blind to when the journal was written",
+    file: "src/takeover/fingerprint.ts",
+    find: `["nextSeq", "entryCount", "totalBytes", "updatedAt"]`,
+    replace: `["nextSeq", "entryCount", "totalBytes"]`,
+    tests: [FORWARD, FINGERPRINT],
+  },
+  {
+    name: "fingerprint blind to rows that came and went",
+    file: "src/takeover/fingerprint.ts",
+    find: `const sequence = lastIdGiven(sql);`,
+    replace: `const sequence = lastIdGiven(sql) * 0;`,
+    tests: [FINGERPRINT],
+  },
+  {
+    name: "what an older server wrote since the takeover not looked at",
+    file: "src/takeover/opening.ts",
+    find: `const isMoved = record !== null && record.state !== "moving" && record.fingerprint === fingerprint;`,
+    replace: `const isMoved = record !== null && record.state !== "moving";`,
+    tests: [FORWARD],
+  },
+
+  // TK13, TK14, TK18: the old storage stays until it is cleaned up.
+  {
+    name: "old keys deleted once they were taken over",
+    file: "src/takeover/move.ts",
+    find: `  return record;
+}
+
+/** Takes damaged rows`,
+    replace: `  host.legacy.delete(found.sources.flatMap((source) => source.entry.keys));
+  return record;
+}
+
+/** Takes damaged rows`,
+    tests: [MOVE],
+  },
+  {
+    name: "clean-up without comparing",
+    file: "src/takeover/clean-up.ts",
+    find: "if (!verdict.ok) return aborted(",
+    replace: "if (!verdict.ok && false) return aborted(",
+    tests: [FORWARD],
+  },
+  {
+    name: "clean-up of a vault with edits that ours do not have",
+    file: "src/takeover/clean-up.ts",
+    find: "if (step.value !== null) return `",
+    replace: "if (step.value !== null && false) return `",
+    tests: [FORWARD],
+  },
+  {
+    name: "clean-up deletes rows that are to be kept",
+    file: "src/takeover/clean-up.ts",
+    find: "isKept: (row: number) => keep.has(`journal row ${row}`)",
+    replace: "isKept: () => false",
+    tests: [FORWARD],
+  },
+  {
+    name: "clean-up that was broken off not gone on with",
+    file: "src/takeover/opening.ts",
+    find: `if (record?.state === "cleaning") return cleaning(host);`,
+    replace: ``,
+    tests: [FORWARD],
+  },
+  {
+    name: "dry run of a clean-up cleans",
+    file: "src/takeover/clean-up.ts",
+    find: `if (dryRun) return { status: "noop", ...NOTHING, dryRun, keysToDelete,`,
+    replace: `if (dryRun && rows < 0) return { status: "noop", ...NOTHING, dryRun, keysToDelete,`,
+    tests: [FORWARD],
+  },
+  {
+    name: "clean-up of a room that cannot trust its storage",
+    file: "worker/takeover-acts.ts",
+    find: `return store.lost.length > 0 || store.lostUnknown ? "part of SQL storage is damaged" : null;`,
+    replace: `return store.lost.length < 0 ? "" : null;`,
+    tests: [OBJECT],
+  },
+  {
+    name: "clean-up where admin routes are off",
+    file: "worker/takeover-routes.ts",
+    find: `if (!call.env.YAOS_ENABLE_ADMIN_ROUTES) return errorAnswer(404, "not found");`,
+    replace: ``,
+    tests: [OBJECT],
+  },
+  {
+    name: "pre-chunk document handed to anybody",
+    file: "worker/takeover-routes.ts",
+    find: `  if (!guarded.ok) return guarded.answer;
+  if (!vault.ok) return errorAnswer(400, vault.fault);
+  return`,
+    replace: `  if (!vault.ok) return errorAnswer(400, vault.fault);
+  return`,
+    tests: [OBJECT],
+  },
+
+  // TK15: the way back.
+  {
+    name: "deletions alone pushed back with nothing that makes an old server save them",
+    file: "scripts/push-back/pieces.ts",
+    find: `deletions, lastSync(doc, nowMs)])];`,
+    replace: `deletions])];`,
+    tests: [PIECES],
+  },
+  {
+    name: "pasted text cut inside a surrogate pair",
+    file: "scripts/push-back/pieces.ts",
+    find: `isInsidePair(text, at) ? at - 1 : at`,
+    replace: `at`,
+    tests: [PIECES],
+  },
+  {
+    name: "vault that an old server cannot save sent to it",
+    file: "scripts/push-back/send-vault.ts",
+    find: `if (heaviest + deleteBytes <= MAX_SAVE_BYTES) return;`,
+    replace: `if (heaviest + deleteBytes < Infinity) return;`,
+    tests: [WAY_BACK],
+  },
+  {
+    name: "push-back called saved while the old server fails to save",
+    file: "scripts/push-back/save-watch.ts",
+    find: `if (now.failedSaveCount > before.failedSaveCount) throw`,
+    replace: `if (now.failedSaveCount > before.failedSaveCount) return;
+      if (now.failedSaveCount < 0) throw`,
+    tests: [WAY_BACK],
+  },
+
+  // TK17, TK20: what is told, and attachments.
+  {
+    name: "debug calls an incomplete takeover a finished one",
+    file: "src/report/takeover.ts",
+    find: `if (record.state === "incomplete") return "incomplete";`,
+    replace: ``,
+    tests: ["test/process/takeover.test.ts"],
+  },
+  {
+    name: "vault with attachments counted as one that never used R2",
+    file: "src/takeover/move.ts",
+    find: `if (counts.blobPathCount > 0) new BlobStore`,
+    replace: `if (counts.blobPathCount === Infinity) new BlobStore`,
+    tests: [FORWARD],
+  },
+];
