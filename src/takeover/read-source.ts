@@ -28,14 +28,14 @@ const SHA_WORK_PER_BYTE = 2.5;
 const VAULT_MAPS = ["meta", "pathToId", "idToText"].map((name) => new TextEncoder().encode(name));
 
 /**
- * Reads `entry` through. An entry of no bytes is a source without sections. A section's `end` leaves out Skips at its very end: they hold nothing.
+ * Reads `entry` through. An entry of no bytes is a source without sections where its hash says so, and else no update. A section's `end` leaves out Skips at its very end: they hold nothing.
  * @throws {LegacyDamageError} a part is missing, or the checksum differs
  * @throws {UpdateRefusedError} where the strict reader refuses, with its code
  */
 export function* readSource(entry: LegacyEntry, sha256: () => Sha256, pacer: Pacer, windowBytes = WALK_WINDOW_BYTES): Generator<null, Source> {
   const bytes = new PartBytes(entry);
   if (entry.sha256 !== null) yield* prove(entry, entry.sha256, bytes, sha256(), pacer);
-  if (bytes.byteLength === 0) return { entry, bytes, sections: [], skips: [], deletes: DeleteSet.empty, structs: 0, touchesVaultMaps: false };
+  if (bytes.byteLength === 0 && entry.sha256 !== null) return { entry, bytes, sections: [], skips: [], deletes: DeleteSet.empty, structs: 0, touchesVaultMaps: false };
   const outline = new Outline();
   const structsEnd = yield* readSections(bytes, outline, pacer, windowBytes);
   const deletes = yield* readDeletes(bytes, structsEnd, pacer);

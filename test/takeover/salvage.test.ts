@@ -254,6 +254,15 @@ describe("both layouts", () => {
     expect(serve(object).days).toEqual(DAYS);
   });
 
+  it("[TK9] a row of PR #51's journal that was cut to nothing is a loss", () => {
+    const object = new TakeoverObject();
+    writeSqlLayout(object.legacy.sql, { journal: saves });
+    object.legacy.sql.exec(`UPDATE journal SET data = x'' WHERE id = 6`);
+    const { days, opening } = serve(object);
+    expect(days).toEqual(DAYS.slice(0, 5));
+    expect(losses(opening)).toEqual([expect.stringMatching(/^journal row 6: no update that can be read/)]);
+  });
+
   it("[TK1] a damaged entry that a later one repeats is no loss", () => {
     // As 1.6.1 wrote them once its vault had grown too large for a checkpoint.
     const base = Y.encodeStateVectorFromUpdate(states[1]!);
