@@ -367,6 +367,17 @@ describe("bringing what is missing", () => {
     expect(empty.texts).toContain(NOTICE);
   });
 
+  it("[TK10] where names may be wrong, a client that has everything else brings what it has under any name, and the names still end it", () => {
+    const wrong = incomplete(() => ({ ranges: [{ client: 77, ...TWO }], isUnsure: true }));
+    join(wrong.room, copyOf(wrong.whole));
+    wrong.room.pass(2_000);
+    expect([wrong.filled(), text(join(wrong.room))]).toEqual([0, "one two three"]);
+    const right = incomplete((client) => ({ ...named(client), isUnsure: true }));
+    join(right.room, copyOf(right.whole));
+    right.room.pass(2_000);
+    expect(right.filled()).toBe(1);
+  });
+
   it("[TK10] [HB1] a wake says nothing anew, and whoever slept along brings what is missing with a later edit", () => {
     const vault = incomplete(named);
     const { room, filled } = vault;
