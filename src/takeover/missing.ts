@@ -5,7 +5,11 @@ import type { ClientRange } from "../update/news.ts";
 import type { Blocked } from "./emit-closed.ts";
 import type { LegacyProblem } from "./legacy.ts";
 import type { TakeoverRecord } from "./record.ts";
+import type { Source } from "./source.ts";
 import type { LossHint } from "./survey.ts";
+
+/** Structs that wait, and the source they are in. */
+type Waiting = Blocked & { readonly source: Pick<Source, "entry"> };
 
 /** Named ranges kept; a vault with more holes counts as one of which not all can be named. */
 const MAX_RANGES = 1_000;
@@ -14,16 +18,16 @@ const MAX_RANGES = 1_000;
  * @param known what is stored
  * @param hints how far lost content is believed to have reached, per client
  * @param blocked structs that verify and wait for what is missing: they are not missing themselves
- * @param hasUnknown there are losses of which no hint tells
+ * @param unknown keys of losses of which no hint tells
  */
-export function missingPart(known: ClockIndex, hints: readonly LossHint[], blocked: readonly Blocked[], hasUnknown: boolean, reason: string): MissingPart {
+export function missingPart(known: ClockIndex, hints: readonly LossHint[], blocked: readonly Waiting[], unknown: readonly string[], reason: string): MissingPart {
   const wanted = new Map<number, number>();
   const want = (client: number, end: number): void => {
     if (end > known.end(client)) wanted.set(client, Math.max(wanted.get(client) ?? 0, end));
   };
   for (const { reach } of hints) for (const [client, end] of reach) want(client, end);
   // What no hint tells of may be what something waits for; where nothing does, it has no name.
-  const isUnknownNamed = blocked.some(({ waitsFor }) => waitsFor.clock >= Math.max(known.end(waitsFor.client), wanted.get(waitsFor.client) ?? 0));
+  const isUnknownNamed = unknown.every((key) => isWaitedFor(key, blocked)) && blocked.some(({ waitsFor }) => waitsFor.clock >= Math.max(known.end(waitsFor.client), wanted.get(waitsFor.client) ?? 0));
   for (const { client, from, waitsFor } of blocked) {
     want(waitsFor.client, waitsFor.clock + 1);
     if (from > known.end(client)) want(client, from);
@@ -44,8 +48,21 @@ export function missingPart(known: ClockIndex, hints: readonly LossHint[], block
     }
     if (at < end) ranges.push({ client, from: at, to: end });
   }
-  const isUnnamed = ranges.length === 0 || ranges.length > MAX_RANGES || (hasUnknown && !isUnknownNamed);
+  const isUnnamed = ranges.length === 0 || ranges.length > MAX_RANGES || (unknown.length > 0 && !isUnknownNamed);
   return { ranges: ranges.slice(0, MAX_RANGES), isUnnamed, isUnsure: hints.some(({ isGuess }) => isGuess), reason };
+}
+
+/** Whether something waits that was saved after what is lost: what was saved last, nothing waits for. */
+function isWaitedFor(key: string, blocked: readonly Waiting[]): boolean {
+  const isKv = key.startsWith("document:");
+  const at = key.startsWith("document:journal:") || key.startsWith("journal row ") ? numberIn(key) : 0;
+  return blocked.some(({ source: { entry } }) => entry.kind === (isKv ? "journal" : "sql-journal") && at !== null && numberIn(entry.name)! >= at);
+}
+
+/** The first number of a key: a sequence number, the id of a row. */
+function numberIn(key: string): number | null {
+  const found = /\d+/.exec(key);
+  return found === null ? null : Number(found[0]);
 }
 
 /**

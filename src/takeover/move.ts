@@ -101,7 +101,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
     const open = new Set(problems.filter((problem) => problem.isLoss).map((problem) => problem.key));
     const hints = found.hints.filter(({ key }) => open.has(key));
     const told = new Set(hints.map(({ key }) => key));
-    missing = missingPart(store.clocks, hints, united!.blocked, [...open].some((key) => !told.has(key)), reason);
+    missing = missingPart(store.clocks, hints, united!.blocked, [...open].filter((key) => !told.has(key)), reason);
   } else if (!(yield* holdBlocked(store, united!.blocked, () => clock.nowMs()))) {
     problems.push({ key: "held", reason: "more structs wait behind gaps than a room keeps; the rest stays in the old storage", isLoss: false });
   }

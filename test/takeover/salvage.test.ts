@@ -160,6 +160,20 @@ describe("a lost last entry of the journal", () => {
   });
 });
 
+it("[TK10] two lost entries, of which something waits for the first alone: bringing that one does not pass for bringing both", () => {
+  const { object, values } = kv({ journal: saves });
+  for (const seq of [2, 6]) values.delete(`document:journal:manifest:${seq}`);
+  const { days, opening } = serve(object);
+  expect(days).toEqual(DAYS.slice(0, 1));
+  expect(losses(opening)).toHaveLength(2);
+  visit(object, opening, copyOf(states[1]!));
+  const { opening: again } = serve(object);
+  expect(losses(again).length).toBeGreaterThan(0);
+  visit(object, again, copyOf(states[5]!));
+  object.turn(() => acceptLoss(object.host.sql));
+  expectWhole(object);
+});
+
 describe("a lost checkpoint", () => {
   const torn = (edit: (values: Map<string, unknown>) => void): ReturnType<typeof kv> => {
     const made = kv({ checkpoint: states[3]!, version: 7, journal: saves.slice(4), chunkSizeBytes: 40 });

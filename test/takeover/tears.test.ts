@@ -131,7 +131,7 @@ function canBeSeen({ legacy, stored, headsStand }: Torn): boolean {
   const left = legacy.sql.exec<{ id: number }>(`SELECT id FROM journal ORDER BY id`);
   const hadSnapshot = stored.some(({ name }) => name === "snapshot_chunks");
   const hasSnapshot = legacy.sql.exec(`SELECT 1 FROM snapshot_chunks`).length > 0;
-  return hadSnapshot === hasSnapshot && (!hadSnapshot || rows.length === 0 || left[0]?.id === rows[0]);
+  return hadSnapshot === hasSnapshot && (rows.length === 0 || (hadSnapshot ? left[0]?.id === rows[0] : left.length > 0));
 }
 
 function expectOldLoadsContained(vault: Torn, served: Y.Doc): void {
