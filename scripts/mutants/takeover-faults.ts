@@ -13,6 +13,7 @@ const FINGERPRINT = "test/takeover/fingerprint.test.ts";
 const INCOMPLETE = "test/room/takeover-incomplete.test.ts";
 const FALLBACK = "test/room/takeover-fallback.test.ts";
 const OBJECT = "test/worker/takeover.test.ts";
+const ROUTES = "test/worker/routes.test.ts";
 const PIECES = "test/push-back/pieces.test.ts";
 const WAY_BACK = "test/process/way-back.test.ts";
 
@@ -262,7 +263,7 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     file: "src/takeover/missing.ts",
     find: `want(waitsFor.client, waitsFor.clock + 1);`,
     replace: ``,
-    tests: [TEARS],
+    tests: [FORWARD],
   },
   {
     name: "accepted loss forgotten",
@@ -276,7 +277,7 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     file: "src/takeover/move.ts",
     find: `before.settled.includes(problem.key) || (problem.isLoss && !settled[at]!.isLoss)`,
     replace: `problem.isLoss && !settled[at]!.isLoss`,
-    tests: [TEARS, FORWARD],
+    tests: [FORWARD],
   },
   {
     name: "retry of a takeover that was given up leaves it given up",
@@ -295,20 +296,20 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     tests: [FORWARD],
   },
   {
-    name: "receipts for what is only in memory",
-    file: "src/room/receipt-desk.ts",
-    find: `this.#state.health.kind === "healthy" && session.durable === session.received) this.#send(session, "commit")`,
-    replace: `this.#state.health.kind !== "unreadable" && session.durable === session.received) this.#send(session, "commit")`,
+    name: "receipts for edits that are kept nowhere",
+    file: "src/room/edit-desk.ts",
+    find: `    // Nothing will be durable, so nobody waits for it.
+`,
+    replace: `    if (isFallback) receipts.dealtWith(session);
+    if (isFallback) receipts.sendCovered(session);
+`,
     tests: [FALLBACK],
   },
   {
-    name: "covered edits receipted in a room that keeps nothing",
-    file: "src/room/receipt-desk.ts",
-    find: `  sendCovered(session: Session): void {
-    this.#send(`,
-    replace: `  sendCovered(session: Session): void {
-    session.durable = session.received;
-    this.#send(`,
+    name: "nobody told that edits are kept nowhere",
+    file: "src/room/entrance.ts",
+    find: `else if (health.kind === "fallback") tellDegraded(session, fallbackNotice(health.reason), nowMs);`,
+    replace: `else if (health.kind === "fallback") stats.refused(health.reason);`,
     tests: [FALLBACK],
   },
   {
@@ -372,6 +373,13 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     tests: [FORWARD],
   },
   {
+    name: "clean-up deletes keys that are to be kept",
+    file: "src/takeover/clean-up.ts",
+    find: `for (const [key] of listed) if (!keep.has(key)) batch.push(key);`,
+    replace: `for (const [key] of listed) batch.push(key);`,
+    tests: [FORWARD],
+  },
+  {
     name: "clean-up deletes rows that are to be kept",
     file: "src/takeover/clean-up.ts",
     find: "isKept: (row: number) => keep.has(`journal row ${row}`)",
@@ -397,14 +405,14 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     file: "worker/takeover-acts.ts",
     find: `return store.lost.length > 0 || store.lostUnknown ? "part of SQL storage is damaged" : null;`,
     replace: `return store.lost.length < 0 ? "" : null;`,
-    tests: [OBJECT],
+    tests: [FORWARD],
   },
   {
     name: "clean-up where admin routes are off",
     file: "worker/takeover-routes.ts",
     find: `if (!call.env.YAOS_ENABLE_ADMIN_ROUTES) return errorAnswer(404, "not found");`,
     replace: ``,
-    tests: [OBJECT],
+    tests: [ROUTES],
   },
   {
     name: "pre-chunk document handed to anybody",
@@ -414,7 +422,7 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
   return`,
     replace: `  if (!vault.ok) return errorAnswer(400, vault.fault);
   return`,
-    tests: [OBJECT],
+    tests: [ROUTES],
   },
 
   // TK15: the way back.

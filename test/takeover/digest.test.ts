@@ -208,6 +208,7 @@ describe("planted differences", () => {
     ["exchanged clients", [...written(7, type("a")), ...written(8, type("b"))], [...written(7, type("b")), ...written(8, type("a"))], "digest of clients 7, 8 differs"],
     ["another position", written(7, type("ab"), type("x", 1)), written(7, type("ab"), type("x", 2)), "digest of client 7 differs"],
     ["another right neighbour", written(7, type("ab"), type("x", 2)), written(7, type("ab"), type("xy", 1), type("x", 1)).slice(0, 2), "digest of client 7 differs"],
+    ["another left neighbour", [...written(7, type("ab")), update(8, 0, [0x84, 7, 0, 1, 120])], [...written(7, type("ab")), update(8, 0, [0x84, 7, 1, 1, 120])], "digest of client 8 differs"],
     ["another root", written(7, (doc) => doc.getArray("a").push([1])), written(7, (doc) => doc.getArray("b").push([1])), "digest of client 7 differs"],
     ["another key", written(7, (doc) => doc.getMap("m").set("a", 1)), written(7, (doc) => doc.getMap("m").set("b", 1)), "digest of client 7 differs"],
     ["another value in a list", written(7, (doc) => doc.getArray("a").push([1, 2, 3])), written(7, (doc) => doc.getArray("a").push([1, 3, 2])), "digest of client 7 differs"],

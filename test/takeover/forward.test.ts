@@ -2,10 +2,13 @@
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { type CleanUpReport, cleanUp } from "../../src/takeover/clean-up.ts";
+import { acceptLoss } from "../../src/takeover/decisions.ts";
 import { readRecord } from "../../src/takeover/record.ts";
 import { BlobStore } from "../../src/storage/blob-store.ts";
 import { VaultStore } from "../../src/storage/vault-store.ts";
+import { cleanUpAct } from "../../worker/takeover-acts.ts";
 import { checksum } from "../kit/checksum.ts";
+import { DocClient } from "../kit/doc-client.ts";
 import { MemoryLegacy } from "../kit/legacy-storage.ts";
 import { writeJournalEntry, writeKvLayout, writeSqlLayout } from "../kit/legacy-writer.ts";
 import { TakeoverObject } from "../kit/takeover-object.ts";
@@ -66,6 +69,43 @@ describe("forward again", () => {
     writeSqlLayout(object.legacy.sql, { journal: [Y.encodeStateAsUpdate(theirs, Y.encodeStateVector(first))] });
     expect(object.joined(object.opened()).doc.getText("t").toJSON()).toBe("sql: hello old world");
     expect(object.opened().as.movedNow).toBe(false);
+  });
+
+  it("[TK12] [TK16] a loss that an admin has accepted stays accepted when an old server has written again", () => {
+    const values = new Map<string, unknown>();
+    const theirs = vault(9, (doc) => doc.getText("t").insert(0, "later "), first);
+    writeKvLayout(values, { checkpoint: Y.encodeStateAsUpdate(first), journal: [Y.encodeStateAsUpdate(vault(5, (doc) => doc.getText("u").insert(0, "gone")))] });
+    (values.get("document:journal:chunk:1:0") as Uint8Array)[6]! ^= 1;
+    const object = kvObject(values);
+    expect(object.opened().as.record).toMatchObject({ state: "incomplete", marker: { migration_completed: "false", lost_entries: "1" } });
+    const decided = object.turn(() => acceptLoss(object.host.sql));
+    expect(decided).toEqual({ status: "done", settled: ["document:journal:manifest:1"] });
+    expect(object.opened().as.record).toMatchObject({ state: "complete", settled: ["document:journal:manifest:1"], marker: { migration_completed: "true" } });
+    writeJournalEntry(values, 2, Y.encodeStateAsUpdate(theirs, Y.encodeStateVector(first)));
+    const meta = values.get("document:journal:meta") as { entryCount: number; totalBytes: number };
+    values.set("document:journal:meta", { ...meta, nextSeq: 3, entryCount: 2 });
+    const opening = object.opened();
+    expect(opening.as).toMatchObject({ movedNow: true, record: { state: "complete", missing: null } });
+    expect(object.joined(opening).doc.getText("t").toJSON()).toBe("later hello old world");
+  });
+});
+
+describe("a hole", () => {
+  it("[TK10] is named by what waits for it, where nothing else tells what was lost", () => {
+    const values = new Map<string, unknown>();
+    const theirs = vault(9, (doc) => doc.getText("t").insert(15, "!"), first);
+    writeKvLayout(values, { journal: [Y.encodeStateAsUpdate(first), Y.encodeStateAsUpdate(theirs, Y.encodeStateVector(first))] });
+    values.delete("document:journal:manifest:1");
+    const object = kvObject(values);
+    const opening = object.opened();
+    expect(opening.view.missing).toMatchObject({ ranges: [{ client: 1, from: 0, to: Y.getState(first.store, 1) }], isUnnamed: false });
+    expect(object.joined(opening).doc.getText("t").toJSON()).toBe("");
+    // Whoever brings it brings back what waited, too.
+    const room = object.room(opening);
+    room.connect(new DocClient(vault(5, () => {}, first)));
+    room.pass(10_000);
+    expect(object.filled).toBe(1);
+    expect(object.joined(object.opened()).doc.getText("t").toJSON()).toBe("hello old world!");
   });
 });
 
@@ -155,12 +195,54 @@ describe("clean-up", () => {
     object.opened();
     const more = vault(11, (doc) => doc.getText("t").insert(0, "unseen "), first);
     writeJournalEntry(values, 2, Y.encodeStateAsUpdate(more));
-    expect(clean(object)).toMatchObject({ status: "aborted", keysDeleted: 0, error: expect.stringContaining("refusing to delete KV data") });
+    expect(clean(object)).toMatchObject({ status: "aborted", keysDeleted: 0, error: "document:journal:manifest:2 holds edits that SQL storage does not: refusing to delete KV data (would cause data loss)" });
     // Deletions alone count too.
     const gone = vault(12, (doc) => doc.getText("t").delete(0, 3), first);
     writeJournalEntry(values, 2, Y.encodeStateAsUpdate(gone, Y.encodeStateVector(gone)));
     expect(clean(object)).toMatchObject({ status: "aborted", error: expect.stringContaining("delete ranges") });
     expect(clean(object, false, "part of SQL storage is damaged")).toMatchObject({ status: "aborted" });
+    expect(values.has("document:checkpoint:current")).toBe(true);
+  });
+
+  it("[TK13] aborts where the old storage holds something else under the same clocks", () => {
+    const object = new TakeoverObject();
+    writeSqlLayout(object.legacy.sql, { journal: [Y.encodeStateAsUpdate(vault(4, (doc) => doc.getText("t").insert(0, "one")))] });
+    object.opened();
+    object.legacy.sql.exec(`UPDATE journal SET data = ?`, Y.encodeStateAsUpdate(vault(4, (doc) => doc.getText("t").insert(0, "two"))));
+    expect(clean(object)).toMatchObject({ status: "aborted", rowsDeleted: 0, error: "digest of client 4 differs: refusing to delete KV data (would cause data loss)" });
+  });
+
+  it("[TK13] [TK16] keeps what does not verify, and goes on without it", () => {
+    const { object, values } = filled();
+    const gone = Y.encodeStateAsUpdate(vault(12, (doc) => doc.getText("u").insert(0, "who knows")));
+    writeJournalEntry(values, 2, gone);
+    values.set("document:journal:meta", { ...(values.get("document:journal:meta") as object), nextSeq: 3, entryCount: 2 });
+    (values.get("document:journal:chunk:2:0") as Uint8Array)[6]! ^= 1;
+    object.legacy.sql.exec(`UPDATE journal SET data = x'ff' WHERE id = 70`);
+    expect(object.opened().as.record?.state).toBe("incomplete");
+    expect(clean(object)).toMatchObject({ status: "aborted", error: expect.stringContaining("nobody has accepted the loss") });
+    object.turn(() => acceptLoss(object.host.sql));
+    const opening = object.opened();
+    expect(opening.view.missing).toBeNull();
+    const names = ["document:journal:manifest:2", "journal row 70"];
+    expect(clean(object)).toMatchObject({ status: "cleaned", rowsDeleted: 70, kept: names.map((name) => ({ name, reason: "it does not verify" })) });
+    expect([...values.keys()].filter((key) => key.startsWith("document")).sort()).toEqual(["document:journal:chunk:2:0", "document:journal:manifest:2"]);
+    expect([object.legacy.sql.exec(`SELECT id FROM journal`), object.legacy.sql.exec(`SELECT * FROM snapshot_chunks`)]).toEqual([[{ id: 70 }], []]);
+    const again = object.opened();
+    expect([again.as.movedNow, again.view.missing]).toEqual([false, null]);
+    expect(snapshotOf(object.joined(again).doc)).toBe(snapshotOf(object.joined(opening).doc));
+  });
+
+  it("[TK13] is refused as it is asked for over damaged tables of ours, whatever could still be compared", async () => {
+    const { object, values } = filled();
+    const room = object.room(object.opened());
+    object.legacy.sql.exec(`UPDATE room_chunk SET data = zeroblob(length(data))`);
+    const client = new DocClient();
+    room.connect(client);
+    room.pass(2_000);
+    expect(room.look((r) => r.store.lost.length)).toBeGreaterThan(0);
+    const answer = await cleanUpAct(new Request("https://internal/__yaos/cleanup-kv", { method: "POST", body: "{}" }), () => Promise.resolve(room.room), object.host);
+    expect(await answer.json()).toMatchObject({ status: "aborted", keysDeleted: 0, error: "part of SQL storage is damaged: refusing to delete KV data (would cause data loss)" });
     expect(values.has("document:checkpoint:current")).toBe(true);
   });
 
@@ -216,6 +298,19 @@ describe("a room whose own tables cannot be read", () => {
     expect(object.legacy.sql.rowsWritten).toBe(rows);
     const chunk = values.get("document:checkpoint:chunk:1:0") as Uint8Array;
     chunk[5]! ^= 1;
+    const refused = object.joined(object.opened());
+    expect([refused.doc.getText("t").toJSON(), refused.answers]).toEqual(["", 0]);
+  });
+
+  it("[TK11] serves nothing of a vault that verifies only in part", () => {
+    const values = new Map<string, unknown>();
+    const theirs = vault(9, (doc) => doc.getText("t").insert(0, "more "), first);
+    writeKvLayout(values, { checkpoint: Y.encodeStateAsUpdate(first), journal: [Y.encodeStateAsUpdate(theirs, Y.encodeStateVector(first))] });
+    const object = kvObject(values);
+    object.opened();
+    for (const table of ["room_index", "room_index_copy"]) object.legacy.sql.exec(`UPDATE ${table} SET data = x'00'`);
+    expect(object.joined(object.opened()).doc.getText("t").toJSON()).toBe("more hello old world");
+    (values.get("document:journal:chunk:1:0") as Uint8Array)[5]! ^= 1;
     const refused = object.joined(object.opened());
     expect([refused.doc.getText("t").toJSON(), refused.answers]).toEqual(["", 0]);
   });

@@ -180,4 +180,33 @@ describe("a move that is broken off", () => {
     });
     expect(object.legacy.sql.exec(`SELECT * FROM _migration_meta`)).toEqual([]);
   });
+
+  it("[TK7] [TK8] says so when what was stored is not what the sources have", () => {
+    const key = "document:journal:chunk:1:0";
+    /** An entry whose bytes are others from its `from`-th reading on, as a row that rots while it is moved. */
+    const rotting = (from: number): { object: TakeoverObject; reads: () => number } => {
+      const object = kvObject({ journal: deltas.slice(0, 3) });
+      const { legacy } = object;
+      const get = legacy.get.bind(legacy);
+      let reads = 0;
+      legacy.get = (asked) => {
+        const value = get(asked);
+        if (asked !== key || ++reads < from) return value;
+        const bytes = value as Uint8Array;
+        bytes[Buffer.from(bytes).indexOf("edit 0")]! ^= 1;
+        return bytes;
+      };
+      return { object, reads: () => reads };
+    };
+    const sound = rotting(Infinity);
+    expect(sound.object.opened().as.record).toMatchObject({ state: "complete", problems: [], marker: { migration_completed: "true" } });
+    const { object } = rotting(sound.reads());
+    const opening = object.opened();
+    expect(opening.as.record).toMatchObject({
+      state: "incomplete",
+      problems: [{ key: "verification", reason: expect.stringMatching(/^digest of client \d+ differs$/), isLoss: true }],
+      marker: { migration_completed: "false" },
+    });
+    expect(object.joined(opening).texts.join()).toContain("vault incomplete: digest of client");
+  });
 });

@@ -183,6 +183,34 @@ test("[CP6] compact is dark unless switched on, after the credential", async () 
   }
 });
 
+test("[TK13] [TK16] clean-up and decisions about a takeover are the owner's, dark unless switched on, and read their body first", async () => {
+  for (const act of ["cleanup-kv", "takeover"]) {
+    for (const path of [`/vault/v/debug/${act}`, `/__yaos/${act}?vault=v`]) {
+      const dark = world({ YAOS_ENABLE_ADMIN_ROUTES: "" });
+      expect(await errorOf(await call(dark.env, path, { method: "POST" }))).toEqual([401, "unauthorized"]);
+      expect(await errorOf(await call(dark.env, path, { method: "POST", headers: BEARER }))).toEqual([404, "not found"]);
+      const lit = world({ YAOS_ENABLE_ADMIN_ROUTES: "1" });
+      expect(await errorOf(await call(lit.env, path, { method: "POST" }))).toEqual([401, "unauthorized"]);
+      expect(await errorOf(await call(lit.env, path, { method: "POST", headers: BEARER, body: "[]" }))).toEqual([400, "invalid json"]);
+      expect([...dark.seen, ...lit.seen]).toEqual([]);
+      expect((await call(lit.env, path, { method: "POST", headers: BEARER, body: "{}" })).status).toBe(200);
+      expect(lit.seen).toEqual([{ name: "v", url: `https://internal/__yaos/${act}`, method: "POST" }]);
+      expect(await errorOf(await call(lit.env, path, { headers: BEARER }))).toEqual([404, "not found"]);
+    }
+  }
+});
+
+test("[TK18] the pre-chunk document is handed to the owner alone, admin routes or not", async () => {
+  for (const path of ["/vault/v/debug/legacy-document", "/__yaos/legacy-document?vault=v"]) {
+    const { env, seen } = world({}, () => new Response("bytes"));
+    expect(await errorOf(await call(env, path))).toEqual([401, "unauthorized"]);
+    expect(await errorOf(await call(env, `${path}${path.includes("?") ? "&" : "?"}token=secret`))).toEqual([401, "unauthorized"]);
+    expect(seen).toEqual([]);
+    expect(await (await call(env, path, { headers: BEARER })).text()).toBe("bytes");
+    expect(seen).toEqual([{ name: "v", url: "https://internal/__yaos/legacy-document", method: "GET" }]);
+  }
+});
+
 test("[DR4] everything else is a 404 in JSON with CORS, and touches nothing", async () => {
   const { env, seen } = world();
   const init = { headers: { ...BEARER } };
