@@ -5,7 +5,7 @@
  */
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Sql } from "../ports.ts";
-import { type DeleteSet, DeleteSetBuilder, clientHash, clockCount, decodeDeleteSet, encodeDeleteSet, union, unionSteps } from "../update/delete-set.ts";
+import { type DeleteSet, DeleteSetBuilder, clientHash, clockCount, decodeDeleteSet, encodeDeleteSet, giveBack, union, unionSteps } from "../update/delete-set.ts";
 import { joinDeleteSets } from "../update/join-delete-sets.ts";
 import { ELEMENT_WORK, Pacer, STRUCT_WORK, withoutPauses } from "../update/pacer.ts";
 import { DamagedRowError } from "./damage.ts";
@@ -71,7 +71,9 @@ export function* readDeletesSteps(sql: Sql, checksum: Checksum, directory: Delet
     parts.push(readDeleteRow(sql, checksum, row));
     yield null;
   }
-  return yield* unionSteps(parts, new Pacer(PAUSE_EVERY_WORK));
+  const all = yield* unionSteps(parts, new Pacer(PAUSE_EVERY_WORK));
+  for (const part of parts) giveBack(part, all);
+  return all;
 }
 
 function shardRows(shards: readonly DeleteShard[], clients: Iterable<number>): Set<number> {

@@ -1,5 +1,5 @@
 /** Reads through everything an older server left, once: what verifies, what is lost, and whether the pre-chunk `document` joins. Writes nothing. */
-import { DeleteSet, unionSteps } from "../update/delete-set.ts";
+import { DeleteSet, giveBack, unionSteps } from "../update/delete-set.ts";
 import type { Pacer } from "../update/pacer.ts";
 import { UpdateRefusedError } from "../update/refused.ts";
 import { documentJoins } from "./document-rule.ts";
@@ -70,7 +70,11 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
         document = source;
         continue;
       }
-      deletes = yield* unionSteps([deletes, source.deletes], pacer);
+      const all: DeleteSet = yield* unionSteps([deletes, source.deletes], pacer);
+      // Thousands of entries may each have brought the whole vault's.
+      giveBack(deletes, all);
+      giveBack(source.deletes, all);
+      deletes = all;
       sources.push({ ...source, deletes: DeleteSet.empty });
       order.add(source);
     } catch (error) {

@@ -162,9 +162,7 @@ class RangeList {
       if (start < lastStart) this.#sorted = false;
     }
     if (used === this.#pairs.length) {
-      const grown = new Float64Array(Math.max(4, used * 2));
-      grown.set(this.#pairs);
-      this.#pairs = grown;
+      this.#pairs = new Float64Array(this.#pairs.buffer.transfer(Math.max(4, used * 2) * Float64Array.BYTES_PER_ELEMENT));
     }
     this.#pairs[used] = start;
     this.#pairs[used + 1] = end;
@@ -203,7 +201,14 @@ function sweep(pairs: Float64Array, used: number): Float64Array {
     out[written++] = ends[i]!;
     if (i + 1 < count) start = starts[i + 1]!;
   }
-  return out.slice(0, written);
+  starts.buffer.transfer(0);
+  ends.buffer.transfer(0);
+  return shrunk(out, written);
+}
+
+/** The first numbers, and the memory of the others back. */
+function shrunk(numbers: Float64Array<ArrayBuffer>, count: number): Float64Array {
+  return count === numbers.length ? numbers : new Float64Array(numbers.buffer.transfer(count * Float64Array.BYTES_PER_ELEMENT));
 }
 
 /** Everything in any of `sets`. */
@@ -266,7 +271,7 @@ function merge(a: Float64Array, b: Float64Array): Float64Array {
     out[written++] = start;
     out[written++] = end = stop;
   }
-  return written === out.length ? out : out.slice(0, written);
+  return shrunk(out, written);
 }
 
 /** What is in `a` and not in `b`. */
@@ -303,7 +308,15 @@ function without(ranges: Float64Array, minus: Float64Array): Float64Array {
       out[written++] = end;
     }
   }
-  return out.slice(0, written);
+  return shrunk(out, written);
+}
+
+/** Gives the memory of `set` back, except what it shares with `kept`. For one that nobody else has, or shares clients with. */
+export function giveBack(set: DeleteSet, kept: DeleteSet): void {
+  for (const client of set.clients()) {
+    const ranges = set.ranges(client)!;
+    if (ranges !== kept.ranges(client)) (ranges.buffer as ArrayBuffer).transfer(0);
+  }
 }
 
 /** Whether every clock of `b` is in `a`. Costs a binary search per range of `b`. */
