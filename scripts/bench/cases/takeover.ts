@@ -109,6 +109,8 @@ async function memory(context: BenchContext, bed: Bed, seeded: Seeded, side: Sid
   const watch = await HeapWatch.attach(server.inspectorPort, POLL_MS);
   watch.phase("takeover");
   await takeOver(server, seeded, side);
+  // One long turn answers no question before its end.
+  await sleep(500);
   const bytes = watch.stop().get("takeover") ?? 0;
   context.recorder.add("takeover", peak(seeded.what), seeded.setting, side, bytes / 1_000_000);
   context.recorder.add("takeover", growth(seeded.what), seeded.setting, side, (server.memory().peak - before) / 1_000_000);
