@@ -12,6 +12,7 @@ const TEARS = "test/takeover/tears.test.ts";
 const FINGERPRINT = "test/takeover/fingerprint.test.ts";
 const INCOMPLETE = "test/room/takeover-incomplete.test.ts";
 const FALLBACK = "test/room/takeover-fallback.test.ts";
+const OPENER = "test/takeover/opener.test.ts";
 const OBJECT = "test/worker/takeover.test.ts";
 const ROUTES = "test/worker/routes.test.ts";
 const PIECES = "test/push-back/pieces.test.ts";
@@ -135,7 +136,21 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     file: "worker/room-opener.ts",
     find: `if (this.#waiting !== null) return null;`,
     replace: ``,
-    tests: [OBJECT],
+    tests: [OPENER],
+  },
+  {
+    name: "vault that was refused not looked at again",
+    file: "worker/room-opener.ts",
+    find: `this.#host.clock.nowMs() - this.#atMs > RETRY_AFTER_MS) this.reset();`,
+    replace: `this.#host.clock.nowMs() - this.#atMs === Infinity) this.reset();`,
+    tests: [OPENER],
+  },
+  {
+    name: "rows of a takeover not counted as upkeep",
+    file: "worker/room-opener.ts",
+    find: `if (opening.as.movedNow) this.#room.stats.rowsWrittenBy.maintenance += sql.rowsWritten;`,
+    replace: `if (sql.rowsWritten < 0) this.reset();`,
+    tests: [OPENER],
   },
   {
     name: "takeover goes on over a vault that was erased",
