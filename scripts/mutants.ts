@@ -34,7 +34,7 @@ const startedMs = performance.now();
 let soundSuite: Promise<TestRun> | undefined;
 
 // A test that fails without any fault would seem to catch every one.
-const sound = await benches[0]!.run([...new Set(faults.flatMap((fault) => fault.tests))]);
+const sound = await benches[0]!.runAll(faults);
 if (sound.kind !== "passed") {
   console.log(`The tests must pass before a fault is planted: ${describe(sound)}`);
   process.exit(1);
@@ -60,12 +60,12 @@ process.exitCode = caught === faults.length && faults.length > 0 ? 0 : 1;
 async function tryFault(bench: Bench, fault: Fault): Promise<Verdict> {
   const matches = bench.matches(fault);
   if (matches !== 1) return { caught: false, text: `OUT OF DATE: its text stands ${matches} times in the file` };
-  const near = await bench.withFault(fault, () => bench.run(fault.tests));
+  const near = await bench.withFault(fault, () => bench.run(fault));
   if (near.kind !== "passed") return { caught: near.kind === "failed", text: describe(near) };
-  soundSuite ??= bench.run([]);
+  soundSuite ??= bench.runSuite();
   const without = await soundSuite;
   if (without.kind !== "passed") return { caught: false, text: `SURVIVED its tests, and the whole suite fails without a fault: ${describe(without)}` };
-  const far = await bench.withFault(fault, () => bench.run([]));
+  const far = await bench.withFault(fault, () => bench.runSuite());
   if (far.kind === "passed") return { caught: false, text: `SURVIVED ${far.tests} tests` };
   return { caught: far.kind === "failed", text: `(whole suite) ${describe(far)}` };
 }
