@@ -4,6 +4,7 @@ import type { Fault } from "./faults.ts";
 const LAYOUTS = "test/takeover/layouts.test.ts";
 const SQL_LAYOUT = "test/takeover/sql-layout.test.ts";
 const STREAM = "test/takeover/stream.test.ts";
+const SALVAGE = "test/takeover/salvage.test.ts";
 const EMIT = "test/takeover/emit-closed.test.ts";
 const DIGEST = "test/takeover/digest.test.ts";
 const MOVE = "test/takeover/move.test.ts";
@@ -13,9 +14,11 @@ const FINGERPRINT = "test/takeover/fingerprint.test.ts";
 const INCOMPLETE = "test/room/takeover-incomplete.test.ts";
 const FALLBACK = "test/room/takeover-fallback.test.ts";
 const OPENER = "test/takeover/opener.test.ts";
+const ACTS = "test/takeover/acts.test.ts";
 const OBJECT = "test/worker/takeover.test.ts";
 const ROUTES = "test/worker/routes.test.ts";
 const PIECES = "test/push-back/pieces.test.ts";
+const SEND_VAULT = "test/push-back/send-vault.test.ts";
 const WAY_BACK = "test/process/way-back.test.ts";
 
 export const TAKEOVER_FAULTS: readonly Fault[] = [
@@ -63,6 +66,13 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     find: `if (sha.digest() !== expected) throw`,
     replace: `if (sha.digest() === "") throw`,
     tests: [STREAM],
+  },
+  {
+    name: "entry of no bytes taken for an update",
+    file: "src/takeover/read-source.ts",
+    find: `if (bytes.byteLength === 0 && entry.sha256 !== null) return`,
+    replace: `if (bytes.byteLength === 0) return`,
+    tests: [SALVAGE],
   },
   {
     name: "chunk that changed since it was found taken as it is",
@@ -158,6 +168,20 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     find: `if (run !== this.#run) return null;`,
     replace: ``,
     tests: [OBJECT],
+  },
+  {
+    name: "takeover that gets on given up",
+    file: "src/takeover/move.ts",
+    find: ` && before.progress === progress;`,
+    replace: `;`,
+    tests: [MOVE],
+  },
+  {
+    name: "damaged row of ours ends the takeover",
+    file: "src/takeover/move.ts",
+    find: `if (!(error instanceof DamagedRowError) || ++damaged > MAX_DAMAGED) throw error;`,
+    replace: `if (!(error instanceof DamagedRowError) || ++damaged > 0) throw error;`,
+    tests: [MOVE],
   },
   {
     name: "parts of an entry that were read stay in memory",
@@ -302,6 +326,27 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     tests: [MOVE],
   },
 
+  {
+    name: "room goes on as it was after a decision",
+    file: "worker/takeover-acts.ts",
+    find: `if (decision.status === "done") reopen();`,
+    replace: ``,
+    tests: [ACTS],
+  },
+  {
+    name: "damaged bytes believed about clocks of any client",
+    file: "src/takeover/survey.ts",
+    find: `if (source.sections.length === 0 || !order.follows(source)) return null;`,
+    replace: `if (source.sections.length === 0) return null;`,
+    tests: [SALVAGE, TEARS],
+  },
+  {
+    name: "what was saved last counted as named by what waits",
+    file: "src/takeover/missing.ts",
+    find: `unknown.every((key) => isWaitedFor(key, blocked)) && `,
+    replace: ``,
+    tests: [SALVAGE, TEARS],
+  },
   // TK11: from memory.
   {
     name: "storage that does not verify served from memory",
@@ -388,6 +433,13 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     tests: [FORWARD],
   },
   {
+    name: "clean-up leaves what an older server begins with to the last",
+    file: "src/takeover/clean-up.ts",
+    find: `["document:checkpoint:current", "document:journal:meta", "document"]`,
+    replace: `["document"]`,
+    tests: [FORWARD],
+  },
+  {
     name: "clean-up deletes keys that are to be kept",
     file: "src/takeover/clean-up.ts",
     find: `for (const [key] of listed) if (!keep.has(key)) batch.push(key);`,
@@ -399,6 +451,13 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     file: "src/takeover/clean-up.ts",
     find: "isKept: (row: number) => keep.has(`journal row ${row}`)",
     replace: "isKept: () => false",
+    tests: [FORWARD],
+  },
+  {
+    name: "older server's vault cleaned up with a loss that nobody accepted",
+    file: "src/takeover/clean-up.ts",
+    find: `if (found.hasLoss || record.state === "incomplete") return aborted(`,
+    replace: `if (found.hasLoss && record.state === "complete") return aborted(`,
     tests: [FORWARD],
   },
   {
@@ -461,6 +520,21 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     find: `if (heaviest + deleteBytes <= MAX_SAVE_BYTES) return;`,
     replace: `if (heaviest + deleteBytes < Infinity) return;`,
     tests: [WAY_BACK],
+  },
+  {
+    name: "push-back called done without looking",
+    file: "scripts/push-back/send-vault.ts",
+    find: `    await verify(vault, address, timings);
+`,
+    replace: ``,
+    tests: [SEND_VAULT],
+  },
+  {
+    name: "push-back looks for edits only, not for deletions",
+    file: "scripts/push-back/send-vault.ts",
+    find: `if (!covers(readFacts(theirs).deletes, vault.facts.deletes)) throw`,
+    replace: `if (!covers(vault.facts.deletes, vault.facts.deletes)) throw`,
+    tests: [SEND_VAULT],
   },
   {
     name: "push-back called saved while the old server fails to save",

@@ -167,6 +167,30 @@ describe("a move that is broken off", () => {
     expect(snapshotOf(object.joined(object.opened()).doc)).toBe(snapshotOf(doc));
   });
 
+  it("[TK4] is not given up while it gets on", () => {
+    const object = layouts.kv();
+    for (let attempt = 1; attempt < LIMITS.maxTakeoverAttempts; attempt++) expect(object.open({}, 2)).toBeNull();
+    const whole = layouts.kv();
+    whole.opened();
+    // In the last of its turns but one everything is stored.
+    expect(object.open({}, whole.turns - 1)).toBeNull();
+    expect(readRecord(object.legacy.sql)).toMatchObject({ attempts: LIMITS.maxTakeoverAttempts, progress: 0 });
+    const opening = object.opened();
+    expect(opening.view.refusal).toBeNull();
+    expect(snapshotOf(object.joined(opening).doc)).toBe(snapshotOf(doc));
+  });
+
+  it("[TK4] goes on over rows of ours that are damaged: what was in them comes from the old storage again", () => {
+    const object = layouts.kv();
+    object.opened();
+    object.legacy.sql.exec(`UPDATE room_chunk SET data = zeroblob(length(data))`);
+    const meta = object.legacy.values.get("document:journal:meta") as object;
+    object.legacy.values.set("document:journal:meta", { ...meta, updatedAt: "an older server wrote" });
+    const opening = object.opened();
+    expect([opening.view, opening.as.record?.state]).toMatchObject([{ refusal: null, missing: null }, "complete"]);
+    expect(snapshotOf(object.joined(opening).doc)).toBe(snapshotOf(doc));
+  });
+
   it("[TK8] leaves one marker, in the turn that ends the move", () => {
     let object = layouts.both();
     for (let stop = 1; object.open({}, stop) === null; stop++) {
