@@ -33,7 +33,7 @@ describe("a decision about a takeover", () => {
     for (const body of ["{}", '{"action":"forget"}']) expect(await decide(object, body)).toEqual([400, { error: "invalid action" }, 0]);
     expect(await decide(object, '{"action":"retry"}')).toEqual([200, { status: "done", settled: [] }, 1]);
     expect(object.opened().as.record?.state).toBe("incomplete");
-    expect(await decide(object, '{"action":"accept-loss"}')).toEqual([200, { status: "done", settled: ["document:checkpoint:manifest:1"] }, 1]);
+    expect(await decide(object, '{"action":"accept-loss"}')).toEqual([200, { status: "done", settled: [expect.stringContaining("document:checkpoint:manifest:1")] }, 1]);
     expect(object.opened().as.record?.state).toBe("complete");
     expect(await decide(object, '{"action":"retry"}')).toEqual([200, { status: "noop" }, 0]);
   });

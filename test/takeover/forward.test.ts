@@ -80,8 +80,9 @@ describe("forward again", () => {
     const object = kvObject(values);
     expect(object.opened().as.record).toMatchObject({ state: "incomplete", marker: { migration_completed: "false", lost_entries: "1" } });
     const decided = object.turn(() => acceptLoss(object.host.sql));
-    expect(decided).toEqual({ status: "done", settled: ["document:journal:manifest:1"] });
-    expect(object.opened().as.record).toMatchObject({ state: "complete", settled: ["document:journal:manifest:1"], marker: { migration_completed: "true" } });
+    const settled = [expect.stringContaining("document:journal:manifest:1")];
+    expect(decided).toEqual({ status: "done", settled });
+    expect(object.opened().as.record).toMatchObject({ state: "complete", settled, marker: { migration_completed: "true" } });
     writeJournalEntry(values, 2, Y.encodeStateAsUpdate(theirs, Y.encodeStateVector(first)));
     const meta = values.get("document:journal:meta") as { entryCount: number; totalBytes: number };
     values.set("document:journal:meta", { ...meta, nextSeq: 3, entryCount: 2 });
