@@ -10,11 +10,11 @@ export function objectLegacy(storage: DurableObjectStorage, sql: Sql & { rowsWri
     get: (key) => storage.kv.get(key),
     list: (prefix, after, limit) => [...storage.kv.list({ prefix, limit, ...(after === null ? {} : { startAfter: after }) })],
     delete: (keys) => {
-      for (const key of keys) {
-        // Billed as a row.
-        sql.rowsWritten += 1;
-        storage.kv.delete(key);
-      }
+      let deleted = 0;
+      for (const key of keys) if (storage.kv.delete(key)) deleted += 1;
+      // Billed as rows.
+      sql.rowsWritten += deleted;
+      return deleted;
     },
     sha256: () => {
       const hash = createHash("sha256");

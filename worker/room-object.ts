@@ -149,7 +149,7 @@ export class VaultSyncServer extends DurableObject<Env> {
     if (url.pathname === "/__yaos/legacy-document" && request.method === "GET") return documentAct(this.#moveHost.legacy);
     if (request.method !== "POST") return json({ error: "not found" }, 404);
     if (url.pathname === "/__yaos/compact") return json(await this.#compact());
-    if (url.pathname === "/__yaos/cleanup-kv") return this.#oneByOne(() => cleanUpAct(request, () => this.#opener.ready(), this.#moveHost));
+    if (url.pathname === "/__yaos/cleanup-kv") return this.#oneByOne(() => cleanUpAct(request, () => this.#opener.ready(), this.#moveHost, (room) => this.#opener.opened !== room));
     if (url.pathname === "/__yaos/takeover") return this.#oneByOne(() => this.#decide(request));
     if (url.pathname === "/__yaos/revoke") return this.#revoke(request);
     if (url.pathname === "/__yaos/erase") return this.#erase(url);

@@ -1,19 +1,20 @@
 /** What an admin does about the storage of an older server, inside the room object: clean it up, decide about a loss, take out the pre-chunk document. */
 import { LIMITS } from "../src/limits.ts";
 import type { Room } from "../src/room/room.ts";
-import { bytesOf } from "../src/takeover/bytes-of.ts";
 import { type CleanUpReport, cleanUp } from "../src/takeover/clean-up.ts";
 import { acceptLoss, retryMove } from "../src/takeover/decisions.ts";
+import { readDocument } from "../src/takeover/kept-document.ts";
 import type { LegacyStorage } from "../src/takeover/legacy.ts";
 import type { MoveHost } from "../src/takeover/move.ts";
 import { readOptionalJsonBody } from "./json-body.ts";
 
-/** `POST /__yaos/cleanup-kv`: `{"dryRun":true}` reports, `{}` or no body cleans. */
-export async function cleanUpAct(request: Request, ready: () => Promise<Room>, host: MoveHost): Promise<Response> {
+/** `POST /__yaos/cleanup-kv`: `{"dryRun":true}` reports, `{}` or no body cleans. @param isOver the vault was erased, or the room made anew, meanwhile */
+export async function cleanUpAct(request: Request, ready: () => Promise<Room>, host: MoveHost, isOver: (room: Room) => boolean): Promise<Response> {
   const body = await readOptionalJsonBody(request, LIMITS.maxJsonBodyBytes);
   if (!body.ok) return answer({ error: body.error }, body.status);
-  const dryRun = body.value["dryRun"] ?? false;
-  if (typeof dryRun !== "boolean") return answer({ error: "invalid dryRun" }, 400);
+  const dryRun = Object.hasOwn(body.value, "dryRun") ? body.value["dryRun"] : false;
+  // A slip of the pen must not delete anything.
+  if (typeof dryRun !== "boolean" || Object.keys(body.value).some((key) => key !== "dryRun")) return answer({ error: "invalid dryRun" }, 400);
   const room = await ready();
   while (room.keeper.busyWith !== null) await turn();
   // Nothing may rewrite what is compared; edits go on.
@@ -23,6 +24,7 @@ export async function cleanUpAct(request: Request, ready: () => Promise<Room>, h
     let step = steps.next();
     while (step.done !== true) {
       await turn();
+      if (isOver(room)) return answer({ status: "aborted", keysDeleted: 0, rowsDeleted: 0, error: "the room ended meanwhile: the vault was erased, or an admin has decided about it" } satisfies CleanUpReport);
       step = steps.next();
     }
     return answer(step.value);
@@ -47,9 +49,9 @@ export async function decideAct(request: Request, host: MoveHost, reopen: () => 
   return answer(decision);
 }
 
-/** `GET /__yaos/legacy-document`: the bytes under the key `document`, one Yjs update, as they stand. */
+/** `GET /__yaos/legacy-document`: the bytes of the pre-chunk document, one Yjs update, as they stand. */
 export function documentAct(legacy: LegacyStorage): Response {
-  const bytes = bytesOf(legacy.get("document"));
+  const bytes = readDocument(legacy);
   if (bytes === null) return answer({ error: "not found" }, 404);
   return new Response(bytes.slice(), { headers: { "Content-Type": "application/octet-stream", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" } });
 }

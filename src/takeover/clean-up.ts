@@ -1,7 +1,4 @@
-/**
- * Deletes what an older server left, in bounded batches, after comparing once more that ours hold all of it. From the first deletion on what is left means
- * nothing: a note says so in the same transaction, and the next opening goes on with the deleting.
- */
+/** Clean-up of what an older server left: compares once more that ours hold all of it, and says what would go and what has to stay, before anything is deleted. */
 import { LIMITS } from "../limits.ts";
 import { ClockIndex } from "../storage/clock-index.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
@@ -10,10 +7,12 @@ import { splitNews } from "../update/news.ts";
 import { Pacer } from "../update/pacer.ts";
 import { type Blocked, emitClosed } from "./emit-closed.ts";
 import { legacyFingerprint } from "./fingerprint.ts";
+import { deleteOld, planDeletion } from "./delete-old.ts";
+import { KEPT_DOCUMENT } from "./kept-document.ts";
 import { type MoveHost, reachOf } from "./move.ts";
-import { type TakeoverRecord, readRecord, writeRecord } from "./record.ts";
+import { readRecord } from "./record.ts";
 import type { Source } from "./source.ts";
-import { type Survey, survey } from "./survey.ts";
+import { type Survey, knownFrom, survey } from "./survey.ts";
 import { verify } from "./verify.ts";
 
 /** Answer of `POST /__yaos/cleanup-kv` (compat sheet, 2.6), with more than the old one said. */
@@ -31,12 +30,6 @@ export interface CleanUpReport {
   readonly error?: string;
 }
 
-/** Keys of one batch: what the platform takes in one call. */
-const BATCH = 128;
-/** Keys listed at once: their values come along, and may be megabytes. */
-const LIST = 16;
-const ROWS = 32;
-const PREFIXES = ["document:journal:", "document:checkpoint:"];
 const PAUSE_EVERY = 4 * 1024 * 1024;
 
 const NOTHING = { keysDeleted: 0, rowsDeleted: 0 };
@@ -53,7 +46,7 @@ export function* cleanUp(host: MoveHost, store: VaultStore, trouble: string | nu
   const record = readRecord(host.sql);
   if (record === null || record.state === "moving") return aborted(`SQL storage is empty: ${REFUSING}`);
   const pacer = new Pacer(PAUSE_EVERY);
-  const found = yield* survey(host.legacy, { decided: record.document, storeIsEmpty: false, settled: record.settled, isCleaned: record.marker["cleaned_at"] !== undefined }, pacer);
+  const found = yield* survey(host.legacy, knownFrom(record, false), pacer);
   if (found.hasLoss || record.state === "incomplete") return aborted(`part of the old vault cannot be read (${firstLoss(found)}) and nobody has accepted the loss: ${REFUSING}`);
   const isEmpty = found.sources.some((source) => source.structs > 0) && store.clocks.vector.size === 0;
   if (isEmpty) return aborted(`SQL storage is empty: ${REFUSING}`);
@@ -65,68 +58,15 @@ export function* cleanUp(host: MoveHost, store: VaultStore, trouble: string | nu
   const verdict = yield* verify(store, found.sources, (client) => reached.get(client) ?? 0, pacer);
   if (!verdict.ok) return aborted(`${verdict.reason}: ${REFUSING}`);
   const kept = yield* keptEntries(store, found, blocked, record.settled.length > 0, pacer);
-  const keep = kept.flatMap(({ name, keys }) => (keys.length === 0 ? [name] : keys));
+  const keep = new Set(kept.flatMap(({ name, keys }) => (keys.length === 0 ? [name] : keys)));
   const keptNames = kept.map(({ name, reason }) => ({ name, reason }));
-  const rows = presentTables(host, new Set(keep)).reduce((sum, { count }) => sum + count, 0);
-  const all = [...found.sources.flatMap((source) => source.entry.keys), ...found.lost.flatMap((entry) => entry.keys), ...(found.left?.entry.keys ?? []), ...found.otherKeys];
-  const keysToDelete = new Set(all.filter((key) => !keep.includes(key))).size;
-  if (dryRun) return { status: "noop", ...NOTHING, dryRun, keysToDelete, rowsToDelete: rows, kept: keptNames };
-  if (keysToDelete === 0 && rows === 0) return { status: "noop", ...NOTHING, kept: keptNames };
-  writeRecord(host.sql, { ...record, state: "cleaning", keep });
-  const deleted = yield* finishCleaning(host);
+  const entries = [...found.sources.map((source) => source.entry), ...found.lost, ...(found.left === null ? [] : [found.left.entry])];
+  const plan = planDeletion(host.sql, [...entries.flatMap((entry) => entry.keys), ...found.otherKeys], keep);
+  const [keysToDelete, rowsToDelete] = [plan.heads.length + plan.manifests.length + plan.rest.length, plan.rows];
+  if (dryRun) return { status: "noop", ...NOTHING, dryRun, keysToDelete, rowsToDelete, kept: keptNames };
+  if (keysToDelete === 0 && rowsToDelete === 0) return { status: "noop", ...NOTHING, kept: keptNames };
+  const deleted = yield* deleteOld(host, plan, { ...record, keep: [...keep] }, found.left?.entry ?? null);
   return { status: "cleaned", ...deleted, kept: keptNames };
-}
-
-/** Deletes everything but what is to be kept; begins or goes on. In turns: each batch is durable with its turn. */
-export function* finishCleaning(host: MoveHost): Generator<null, { keysDeleted: number; rowsDeleted: number }> {
-  const { legacy, sql } = host;
-  const record = readRecord(sql);
-  if (record?.state !== "cleaning") return NOTHING;
-  const keep = new Set(record.keep);
-  let keysDeleted = 0;
-  let batch: string[] = [];
-  const flush = (): void => {
-    if (batch.length > 0) legacy.delete(batch);
-    keysDeleted += batch.length;
-    batch = [];
-  };
-  // First what an old server begins with, and together: one that is put back in between finds an empty vault rather than a torn one.
-  for (const key of ["document:checkpoint:current", "document:journal:meta", "document"]) {
-    if (!keep.has(key) && legacy.get(key) !== undefined) batch.push(key);
-  }
-  flush();
-  for (const prefix of PREFIXES) {
-    for (let after: string | null = null; ; ) {
-      const listed = legacy.list(prefix, after, LIST);
-      if (listed.length === 0) break;
-      for (const [key] of listed) if (!keep.has(key)) batch.push(key);
-      after = listed.at(-1)![0];
-      if (batch.length + LIST > BATCH) {
-        flush();
-        yield null;
-      }
-    }
-  }
-  flush();
-  let rowsDeleted = 0;
-  for (const { table, id, kept, count } of presentTables(host, keep)) {
-    const others = `SELECT ${id} FROM ${table} WHERE ${id} NOT IN (SELECT value FROM json_each(?)) ORDER BY ${id} LIMIT ${ROWS}`;
-    for (let left = count; left > 0; left -= ROWS) {
-      sql.exec(`DELETE FROM ${table} WHERE ${id} IN (${others})`, JSON.stringify(kept));
-      rowsDeleted += Math.min(left, ROWS);
-      yield null;
-    }
-  }
-  const next: TakeoverRecord = {
-    ...record,
-    state: "complete",
-    missing: null,
-    fingerprint: legacyFingerprint(legacy),
-    keep: [...keep],
-    marker: { ...record.marker, cleaned_at: new Date(host.clock.nowMs()).toISOString() },
-  };
-  writeRecord(sql, next);
-  return { keysDeleted, rowsDeleted };
 }
 
 /** What of the sources waits behind gaps; a sentence when something follows on and is not stored. */
@@ -178,7 +118,8 @@ function* keptEntries(store: VaultStore, found: Survey, blocked: readonly (Block
     const isThere = typeof behind !== "string" && behind.length === 0 && subtract(left.deletes, store.readDeletes()).isEmpty;
     const ends = new Map(left.sections.map((section) => [section.client, section.end]));
     if (!isThere || !(yield* verify(store, [left], (client) => ends.get(client) ?? 0, pacer)).ok) {
-      kept.push({ name: left.entry.name, reason: "it is not part of the vault; export it first", keys: left.entry.keys });
+      // Its key goes all the same: an older server that finds it alone would take it for the vault.
+      kept.push({ name: left.entry.name, reason: "it is not part of the vault; its bytes are kept here, for export", keys: [KEPT_DOCUMENT] });
     }
   }
   return kept;
@@ -188,18 +129,3 @@ function firstLoss(found: Survey): string {
   return found.problems.find((problem) => problem.isLoss)?.reason ?? "unknown";
 }
 
-/** The tables of PR #51 that are there: the ids of rows that stay, and how many rows go. @param keep names of entries that stay */
-function presentTables(host: MoveHost, keep: ReadonlySet<string>): { table: string; id: string; kept: readonly number[]; count: number }[] {
-  const tables = [
-    // One update over all rows: they stay or go together.
-    { table: "snapshot_chunks", id: "chunk_index", isKept: () => keep.has("snapshot_chunks") },
-    { table: "journal", id: "id", isKept: (row: number) => keep.has(`journal row ${row}`) },
-  ];
-  return tables.flatMap(({ table, id, isKept }) => {
-    const columns = host.sql.exec<{ name: string }>(`PRAGMA table_info(${table})`).map((row) => row.name);
-    if (!columns.includes(id) || !columns.includes("data")) return [];
-    const ids = host.sql.exec<{ id: number }>(`SELECT ${id} AS id FROM ${table}`).map((row) => row.id);
-    const kept = ids.filter(isKept);
-    return [{ table, id, kept, count: ids.length - kept.length }];
-  });
-}

@@ -17,8 +17,8 @@ export interface LegacyStorage {
   get(key: string): unknown;
   /** Up to `limit` entries whose key begins with `prefix`, in key order, behind the key `after`. */
   list(prefix: string, after: string | null, limit: number): readonly (readonly [key: string, value: unknown])[];
-  /** Deletes keys, at most 128. Part of the caller's turn, as SQL writes are. */
-  delete(keys: readonly string[]): void;
+  /** Deletes keys, at most 128, and returns how many there were. Part of the caller's turn, as SQL writes are. */
+  delete(keys: readonly string[]): number;
   readonly sql: Sql;
   sha256(): Sha256;
 }
@@ -63,6 +63,8 @@ export interface LegacyProblem {
   readonly isLoss: boolean;
   /** Something seems gone that a clean-up may have deleted: a loss if there was none, or if anything that was found waits for what nobody has. */
   readonly mayBeLoss?: true;
+  /** What tells this loss from another under the same key: the checksum or size of what is lost. */
+  readonly of?: string;
 }
 
 /** Everything found, in the order in which it is to be united. */

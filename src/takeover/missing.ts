@@ -71,9 +71,7 @@ function numberIn(key: string): number | null {
  */
 export function settle(problems: readonly LegacyProblem[], hints: readonly LossHint[], known: ClockIndex, before: TakeoverRecord, blocked: readonly Blocked[]): LegacyProblem[] {
   const isFilled = isStored(before.missing, known) && blocked.length === 0;
-  return problems.map((found) => {
-    const waits = found.mayBeLoss === true && blocked.length > 0 && !before.settled.includes(found.key);
-    const problem = waits ? { ...found, isLoss: true } : found;
+  return problems.map((problem) => {
     if (!problem.isLoss) return problem;
     const own = hints.filter(({ key }) => key === problem.key);
     const isCovered = own.length > 0 && own.every(({ reach }) => [...reach].every(([client, end]) => known.has(client, 0, end)));

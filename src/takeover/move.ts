@@ -13,11 +13,11 @@ import { VaultStore } from "../storage/vault-store.ts";
 import { subtract } from "../update/delete-set.ts";
 import { Pacer } from "../update/pacer.ts";
 import { readRun, readUpdate } from "../update/reader.ts";
-import type { LegacyStorage } from "./legacy.ts";
+import type { LegacyProblem, LegacyStorage } from "./legacy.ts";
 import { missingPart, settle } from "./missing.ts";
-import { type TakeoverRecord, readableRecord, writeRecord } from "./record.ts";
+import { type TakeoverRecord, lossId, readableRecord, writeRecord } from "./record.ts";
 import type { Source } from "./source.ts";
-import { type Survey, sourceReports, survey } from "./survey.ts";
+import { type Survey, knownFrom, sourceReports, survey } from "./survey.ts";
 import { type United, holdBlocked, unite } from "./unite.ts";
 import { type Verdict, verify } from "./verify.ts";
 
@@ -44,6 +44,8 @@ const NO_RECORD: TakeoverRecord = {
   document: null,
   settled: [],
   keep: [],
+  cleanedUpTo: null,
+  isCleaning: false,
   missing: null,
   problems: [],
   sources: [],
@@ -75,7 +77,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   const pacer = new Pacer(PAUSE_EVERY);
   yield null;
 
-  const found = yield* survey(host.legacy, { decided: before.document, storeIsEmpty: storeWasEmpty, settled: before.settled, isCleaned: before.marker["cleaned_at"] !== undefined }, pacer);
+  const found = yield* survey(host.legacy, knownFrom(before, storeWasEmpty), pacer);
   // Kept before anything of it is stored: later the tables are not empty any more.
   if (found.document !== begun.document) writeRecord(sql, { ...begun, document: found.document });
   yield null;
@@ -92,7 +94,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
     }
   }
   const settled = settle(found.problems, found.hints, store.clocks, before, united!.blocked);
-  const problems = verdict.ok ? settled : [...settled, { key: VERIFICATION, reason: verdict.reason, isLoss: !before.settled.includes(VERIFICATION) }];
+  const problems = verdict.ok ? settled : [...settled, differenceOf(verdict.reason, fingerprint, before)];
   const hasLoss = problems.some((problem) => problem.isLoss);
   let missing: MissingPart | null = null;
   if (hasLoss) {
@@ -114,7 +116,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
     document: found.document,
     attempts: 0,
     // What is settled now stays so when an old server has written again.
-    settled: [...new Set(found.problems.filter((problem, at) => before.settled.includes(problem.key) || (problem.isLoss && !settled[at]!.isLoss)).map((problem) => problem.key))],
+    settled: [...new Set([...found.problems.filter((problem, at) => before.settled.includes(lossId(problem)) || (problem.isLoss && !settled[at]!.isLoss)), ...problems.filter(({ key, isLoss }) => key === VERIFICATION && !isLoss)].map(lossId))],
     missing,
     problems,
     sources,
@@ -146,6 +148,12 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
     durationMs: nowMs - startedMs,
   });
   return record;
+}
+
+/** Source and result differ: a loss of its own, of this state of the old storage. */
+function differenceOf(reason: string, fingerprint: string | null, before: TakeoverRecord): LegacyProblem {
+  const problem: LegacyProblem = { key: VERIFICATION, reason, isLoss: true, of: fingerprint ?? "" };
+  return before.settled.includes(lossId(problem)) ? { ...problem, isLoss: false } : problem;
 }
 
 /** Takes damaged rows out of use as the room would. @throws {DamagedRowError} when nothing can be read */

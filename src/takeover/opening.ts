@@ -6,12 +6,12 @@ import type { MissingPart, TakeoverView } from "../room/takeover-view.ts";
 import { DamagedRowError } from "../storage/damage.ts";
 import { readTombstone } from "../storage/tombstone.ts";
 import { VaultStore } from "../storage/vault-store.ts";
-import { finishCleaning } from "./clean-up.ts";
+import { cleaned } from "./delete-old.ts";
 import { fallbackUpdates } from "./fallback.ts";
 import { isStored } from "./missing.ts";
 import { legacyFingerprint } from "./fingerprint.ts";
 import { type MoveHost, TakeoverStuckError, move } from "./move.ts";
-import { type TakeoverRecord, TakeoverRecordError, readRecord, readableRecord } from "./record.ts";
+import { type TakeoverRecord, TakeoverRecordError, readableRecord, writeRecord } from "./record.ts";
 
 /** How this instance of the object came to its vault: debug's `storage.mode` and `migrationStatus`. */
 export interface OpenedAs {
@@ -51,12 +51,11 @@ export function beginOpening(host: OpeningHost): Opening | Generator<null, Openi
   } catch (error) {
     return refused(host, null, error);
   }
-  if (record?.state === "cleaning") return cleaning(host);
-  const isMoved = record !== null && record.state !== "moving" && record.fingerprint === fingerprint;
+  const isMoved = record?.state !== "cleaning" && record !== null && record.state !== "moving" && record.fingerprint === fingerprint;
   if (record?.state === "incomplete" && record.fingerprint === fingerprint && isFilled(host, record)) return moving(host, fingerprint);
   if (isMoved || (record === null && fingerprint === null)) return opened(host, record, fingerprint !== null, null, null);
   // What was there was deleted by somebody else once everything of it was here.
-  if (fingerprint === null && record !== null && record.state !== "moving") return opened(host, record, false, null, null);
+  if (fingerprint === null && record !== null && record.state !== "moving") return opened(host, ended(host, record), false, null, null);
   // Without tables that can be read there is nothing to move into; the room says so, or serves what the old ones have.
   if (!isReadable(host)) return opened(host, record, fingerprint !== null, null, null);
   return moving(host, fingerprint);
@@ -65,8 +64,11 @@ export function beginOpening(host: OpeningHost): Opening | Generator<null, Openi
 /** Whether everything an older server left is in our tables, or there is nothing. Reads only. */
 export function isTakenOver(host: Pick<MoveHost, "sql" | "legacy">): boolean {
   try {
-    const record = readRecord(host.sql);
-    return record === null ? legacyFingerprint(host.legacy) === null : record.state === "complete" || record.state === "cleaning";
+    const record = readableRecord(host.sql);
+    // While a clean-up is under way everything was compared a moment ago.
+    if (record?.state === "cleaning") return true;
+    const fingerprint = legacyFingerprint(host.legacy);
+    return fingerprint === null || (record?.state === "complete" && record.fingerprint === fingerprint);
   } catch {
     return false;
   }
@@ -82,13 +84,12 @@ function* moving(host: OpeningHost, fingerprint: string | null): Generator<null,
   }
 }
 
-function* cleaning(host: OpeningHost): Generator<null, Opening> {
-  try {
-    yield* finishCleaning(host);
-    return opened(host, readRecord(host.sql), legacyFingerprint(host.legacy) !== null, null, null);
-  } catch (error) {
-    return refused(host, readableRecord(host.sql), error);
-  }
+/** A clean-up that lost only its last word is over. */
+function ended(host: OpeningHost, record: TakeoverRecord): TakeoverRecord {
+  if (record.state !== "cleaning") return record;
+  const over = cleaned(record, host);
+  writeRecord(host.sql, over);
+  return over;
 }
 
 /** A client has brought what was missing: what waited for it follows on now. */

@@ -14,7 +14,7 @@ export type TakeoverState =
   | "complete"
   /** What verifies is in our tables; something is lost. */
   | "incomplete"
-  /** The old storage is being deleted: what is left of it means nothing. */
+  /** The old storage is being deleted, or the object ended in that. */
   | "cleaning";
 
 /** One entry of the old storage and what became of it. */
@@ -37,10 +37,14 @@ export interface TakeoverRecord {
   readonly progress: number;
   /** What was decided about the pre-chunk `document`; null when there was none. */
   readonly document: "joined" | "left" | null;
-  /** Keys of problems that count as losses no more: an admin goes on without what they held, or a client has brought it. */
+  /** Losses (`lossId`) that count as such no more: an admin goes on without what they held, or a client has brought it. */
   readonly settled: readonly string[];
-  /** Keys, or names of SQL rows, under which the old storage keeps what ours does not have, for a clean-up under way. */
+  /** Keys, or names of SQL rows, that the last clean-up has left because ours do not hold what is in them. */
   readonly keep: readonly string[];
+  /** A clean-up was begun; the highest id that a row of PR #51's `journal` had then. Null before the first. */
+  readonly cleanedUpTo: number | null;
+  /** From the first deletion of a clean-up until one ends: that something of the old storage is missing is no news. */
+  readonly isCleaning: boolean;
   readonly missing: MissingPart | null;
   readonly problems: readonly LegacyProblem[];
   readonly sources: readonly SourceReport[];
@@ -103,9 +107,16 @@ export function writeRecord(sql: Sql, record: TakeoverRecord): void {
     const put = (key: string, value: string): void => {
       sql.exec(`INSERT INTO room_takeover (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value`, key, value);
     };
+    // A marker tells of one move only.
+    sql.exec(`DELETE FROM room_takeover WHERE key <> ? AND key NOT IN (SELECT value FROM json_each(?))`, INTERNAL, JSON.stringify(Object.keys(marker)));
     put(INTERNAL, JSON.stringify(stored));
     for (const [key, value] of Object.entries(marker)) put(key, value);
   });
+}
+
+/** Names a loss: another one under the same key, of other content, is another loss. */
+export function lossId({ key, of, reason }: LegacyProblem): string {
+  return `${key} (${(of ?? reason).slice(0, 80)})`;
 }
 
 /** The first ones, whatever went wrong with one before what went well. */

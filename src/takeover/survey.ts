@@ -7,7 +7,7 @@ import { findLegacy } from "./find-legacy.ts";
 import { isVectorProven, lostVectorOf } from "./kv-vector.ts";
 import { LegacyDamageError, type LegacyEntry, type LegacyProblem, type LegacyStorage } from "./legacy.ts";
 import { readSource } from "./read-source.ts";
-import type { SourceReport } from "./record.ts";
+import { type SourceReport, type TakeoverRecord, lossId } from "./record.ts";
 import type { Source } from "./source.ts";
 
 /** How far lost content reached, per client, and the key of its problem. Names holes, proves nothing. */
@@ -42,10 +42,23 @@ export interface Known {
   readonly decided: "joined" | "left" | null;
   /** Our tables hold nothing. */
   readonly storeIsEmpty: boolean;
-  /** Keys of problems that count as losses no more. */
+  /** Losses that count as such no more. */
   readonly settled: readonly string[];
-  /** A clean-up has left only what it had to keep: that something is missing beside it is no news. */
-  readonly isCleaned: boolean;
+  /** A clean-up was broken off: it may have left anything. */
+  readonly isCleaning: boolean;
+  /** Highest id of rows of PR #51's `journal` that a clean-up may have taken, or null. */
+  readonly cleanedUpTo: number | null;
+}
+
+/** What a record says of it. @param storeIsEmpty our tables hold nothing */
+export function knownFrom(record: TakeoverRecord | null, storeIsEmpty: boolean): Known {
+  return {
+    decided: record?.document ?? null,
+    storeIsEmpty,
+    settled: record?.settled ?? [],
+    isCleaning: record?.isCleaning ?? false,
+    cleanedUpTo: record?.cleanedUpTo ?? null,
+  };
 }
 
 export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Generator<null, Survey> {
@@ -103,8 +116,8 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
     }
   }
   const counted = problems.map((problem) => {
-    if (known.settled.includes(problem.key)) return { ...problem, isLoss: false };
-    return problem.mayBeLoss === true && !known.isCleaned ? { ...problem, isLoss: true } : problem;
+    if (known.settled.includes(lossId(problem)) || isOfCleanUp(problem, known, lost)) return { ...problem, isLoss: false };
+    return problem.mayBeLoss === true ? { ...problem, isLoss: true } : problem;
   });
   return {
     sources,
@@ -119,9 +132,20 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
   };
 }
 
+/** Whether it tells of nothing but what a clean-up has deleted. */
+function isOfCleanUp(problem: LegacyProblem, { isCleaning, cleanedUpTo }: Known, lost: readonly LegacyEntry[]): boolean {
+  if (cleanedUpTo === null) return false;
+  const row = /^journal row (\d+)$/.exec(problem.key);
+  if (row !== null) return problem.mayBeLoss === true && Number(row[1]) - 1 <= cleanedUpTo;
+  if (problem.mayBeLoss === true) return true;
+  // Manifests go before what they name, so an entry that is there was not touched.
+  return isCleaning && !lost.some((entry) => entry.name === problem.key || entry.keys.includes(problem.key));
+}
+
 function problemOf(entry: LegacyEntry, error: unknown): LegacyProblem {
-  if (error instanceof LegacyDamageError) return { key: error.key, reason: error.message, isLoss: entry.isLive };
-  if (error instanceof UpdateRefusedError) return { key: entry.name, reason: `no update that can be read: ${error.message}`, isLoss: entry.isLive };
+  const of = entry.sha256 ?? `${entry.byteLength} bytes`;
+  if (error instanceof LegacyDamageError) return { key: error.key, reason: error.message, isLoss: entry.isLive, of };
+  if (error instanceof UpdateRefusedError) return { key: entry.name, reason: `no update that can be read: ${error.message}`, isLoss: entry.isLive, of };
   throw error;
 }
 

@@ -55,9 +55,9 @@ export class MemoryLegacy implements LegacyStorage {
     return found;
   }
 
-  delete(keys: readonly string[]): void {
+  delete(keys: readonly string[]): number {
     if (keys.length > 128) throw new RangeError(`delete: ${keys.length} keys, the platform takes 128`);
-    for (const key of keys) this.values.delete(key);
+    return keys.filter((key) => this.values.delete(key)).length;
   }
 
   sha256(): Sha256 {

@@ -141,6 +141,7 @@ describe("a start over older storage", () => {
     expect(await ask(host, "POST", `${chunks}/cleanup-kv`, "{")).toMatchObject({ status: 400, body: { error: "invalid json" } });
     expect(await ask(host, "POST", `${chunks}/cleanup-kv`, "null")).toMatchObject({ status: 400, body: { error: "invalid json" } });
     expect(await ask(host, "POST", `${chunks}/cleanup-kv`, '{"dryRun":"yes"}')).toMatchObject({ status: 400, body: { error: "invalid dryRun" } });
+    for (const slip of ['{"dryRun":null}', '{"dryrun":true}', '{"dryRun":true,"force":true}']) expect(await ask(host, "POST", `${chunks}/cleanup-kv`, slip)).toMatchObject({ status: 400, body: { error: "invalid dryRun" } });
     expect(await ask(host, "POST", `${chunks}/takeover`, '{"action":"forget"}')).toMatchObject({ status: 400, body: { error: "invalid action" } });
     expect((await fetch(`${host.url}${chunks}/cleanup-kv`, { method: "POST" })).status).toBe(401);
     expect(await ask(host, "POST", `${torn}/cleanup-kv`)).toMatchObject({ status: 200, body: { status: "aborted", keysDeleted: 0, error: expect.stringContaining("refusing to delete KV data") } });

@@ -155,3 +155,17 @@ test("[TK4] a vault that is being moved can be erased", async () => {
     expect(storage.sql.exec("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name NOT LIKE 'sqlite%'").toArray()).toEqual([{ name: "room_erased" }]);
   });
 });
+
+test("[TK13] an erase ends a clean-up under way, and nothing of the vault is written after it", async () => {
+  const vault = "takeover-erased-while-cleaned";
+  await leave(vault);
+  await debug(vault);
+  const cleaning = stubOf(vault).fetch("https://internal/__yaos/cleanup-kv", { method: "POST", body: "{}" });
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  const erased = await stubOf(vault).fetch("https://internal/__yaos/erase", { method: "POST", body: "{}" });
+  expect(await erased.json()).toMatchObject({ erased: true });
+  expect(await (await cleaning).json<{ status: string }>()).toMatchObject({ status: "aborted", error: expect.stringContaining("erased") });
+  await runInDurableObject(stubOf(vault), (_room, { storage }) => {
+    expect(storage.sql.exec("SELECT name FROM sqlite_schema WHERE name LIKE 'room%'").toArray()).toEqual([{ name: "room_erased" }]);
+  });
+});
