@@ -26,8 +26,10 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
   {
     name: "storage of an older server not recognised",
     file: "src/takeover/opening.ts",
-    find: `fingerprint = legacyFingerprint(host.legacy);`,
-    replace: `fingerprint = null;`,
+    find: `fingerprint = legacyFingerprint(host.legacy);
+  } catch`,
+    replace: `fingerprint = null;
+  } catch`,
     tests: [MOVE],
   },
   {
@@ -314,8 +316,8 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
   {
     name: "accepted loss forgotten with the next takeover",
     file: "src/takeover/move.ts",
-    find: `before.settled.includes(problem.key) || (problem.isLoss && !settled[at]!.isLoss)`,
-    replace: `problem.isLoss && !settled[at]!.isLoss`,
+    find: ` || (problem.isLoss && !settled[at]!.isLoss)`,
+    replace: ` && (problem.isLoss && !settled[at]!.isLoss)`,
     tests: [FORWARD],
   },
   {
@@ -398,8 +400,8 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
   {
     name: "what an older server wrote since the takeover not looked at",
     file: "src/takeover/opening.ts",
-    find: `const isMoved = record !== null && record.state !== "moving" && record.fingerprint === fingerprint;`,
-    replace: `const isMoved = record !== null && record.state !== "moving";`,
+    find: ` record !== null && record.state !== "moving" && record.fingerprint === fingerprint;`,
+    replace: ` record !== null && record.state !== "moving";`,
     tests: [FORWARD],
   },
 
@@ -407,15 +409,9 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
   {
     name: "old keys deleted once they were taken over",
     file: "src/takeover/move.ts",
-    find: `  return record;
-}
-
-/** Takes damaged rows`,
-    replace: `  host.legacy.delete(found.sources.flatMap((source) => source.entry.keys));
-  return record;
-}
-
-/** Takes damaged rows`,
+    find: `log.event(hasLoss ? "error" : "info",`,
+    replace: `host.legacy.delete(found.sources.flatMap((source) => source.entry.keys));
+  log.event(hasLoss ? "error" : "info",`,
     tests: [MOVE],
   },
   {
