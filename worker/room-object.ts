@@ -231,7 +231,7 @@ export class VaultSyncServer extends DurableObject<Env> {
 
   /** The status object of the compat sheet, 2.6. */
   async #compact(): Promise<Record<string, unknown>> {
-    const room = await this.#opener.ready();
+    const room = this.#opener.now() ?? (await this.#opener.ready());
     const size = (): { entryCount: number; totalBytes: number } => ({ entryCount: room.store.journal.length, totalBytes: room.store.journalBytes });
     const journalBefore = size();
     try {

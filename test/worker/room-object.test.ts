@@ -1,47 +1,17 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { env as anyEnv, exports } from "cloudflare:workers";
-import { afterEach, expect, test } from "vitest";
-import { RoomSocket } from "../kit/room-socket.ts";
-import type { Env } from "../../worker/env.ts";
+import { expect, test } from "vitest";
+import type { RoomSocket } from "../kit/room-socket.ts";
 import { handleRequest } from "../../worker/routes.ts";
+import { BEARER, env, join as joined, leave, take, worker } from "./upgraded-client.ts";
 
-const env = anyEnv as unknown as Env;
-const worker = (exports as unknown as { default: Fetcher }).default;
-const BEARER = { Authorization: "Bearer test-token" };
-const open: RoomSocket[] = [];
-
-afterEach(() => {
-  for (const client of open.splice(0)) client.close();
-});
-
-/** A real upgrade through the Worker's own fetch. */
+/** One that has its receipts too. */
 async function join(vault: string): Promise<RoomSocket> {
-  const answer = await worker.fetch(`https://host/vault/sync/${vault}?token=test-token&schemaVersion=2`, { headers: { Upgrade: "websocket" } });
-  return take(answer);
+  return receipted(await joined(vault));
 }
 
-async function take(answer: Response): Promise<RoomSocket> {
-  expect(answer.status).toBe(101);
-  const socket = answer.webSocket!;
-  socket.binaryType = "arraybuffer";
-  const client = new RoomSocket(socket);
-  open.push(client);
-  socket.addEventListener("message", (event) => {
-    client.hear(event.data);
-  });
-  socket.addEventListener("close", (event) => {
-    client.hearClose(event.code, event.reason);
-  });
-  socket.accept();
-  client.start();
-  await client.until(() => client.synced && client.isReceipted);
+async function receipted(client: RoomSocket): Promise<RoomSocket> {
+  await client.until(() => client.isReceipted);
   return client;
-}
-
-async function leave(client: RoomSocket): Promise<void> {
-  open.splice(open.indexOf(client), 1);
-  client.close();
-  await client.until(() => client.closed !== null);
 }
 
 function hibernate(vault: string): Promise<void> {
@@ -218,7 +188,7 @@ test("[RV1] [RV2] revoking answers with what it closed, lasts, and refuses a bod
   const answer = await roomOf("revoke").fetch("https://internal/__yaos/connect?door=vault&text=1&room=revoke&by=device&mode=rw&epoch=3&schema=2", {
     headers: { Upgrade: "websocket" },
   });
-  const a = await take(answer);
+  const a = await receipted(await take(answer));
   const below = 4;
   expect(await ask("revoke", "revoke", { by: "nobody", below })).toEqual({ closed: 0 });
   expect(a.closed).toBe(null);

@@ -1,40 +1,7 @@
 /** What only the real object has: an alarm that is set and billed, and a write it died in. */
 import { runInDurableObject } from "cloudflare:test";
-import { env as anyEnv, exports } from "cloudflare:workers";
-import { afterEach, expect, test, vi } from "vitest";
-import { RoomSocket } from "../kit/room-socket.ts";
-import type { Env } from "../../worker/env.ts";
-
-const env = anyEnv as unknown as Env;
-const worker = (exports as unknown as { default: Fetcher }).default;
-const BEARER = { Authorization: "Bearer test-token" };
-const open: RoomSocket[] = [];
-
-afterEach(() => {
-  for (const client of open.splice(0)) client.close();
-});
-
-async function join(vault: string): Promise<RoomSocket> {
-  const answer = await worker.fetch(`https://host/vault/sync/${vault}?token=test-token&schemaVersion=2`, { headers: { Upgrade: "websocket" } });
-  const socket = answer.webSocket!;
-  socket.binaryType = "arraybuffer";
-  const client = new RoomSocket(socket);
-  open.push(client);
-  socket.addEventListener("message", (event) => {
-    client.hear(event.data);
-  });
-  socket.addEventListener("close", (event) => {
-    client.hearClose(event.code, event.reason);
-  });
-  socket.accept();
-  client.start();
-  await client.until(() => client.synced);
-  return client;
-}
-
-function stubOf(vault: string): DurableObjectStub {
-  return env.YAOS_SYNC.get(env.YAOS_SYNC.idFromName(vault));
-}
+import { expect, test, vi } from "vitest";
+import { BEARER, join, stubOf, worker } from "./upgraded-client.ts";
 
 interface Report {
   readonly health: { readonly kind: string; readonly reason: string | null };

@@ -1,42 +1,13 @@
 /** The takeover inside the real object: its own key-value storage, an instance aborted at any point, eviction, and a client that waits for it. */
 import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { env as anyEnv, exports } from "cloudflare:workers";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import * as Y from "yjs";
-import type { Env } from "../../worker/env.ts";
 import { writeKvLayout, writeSqlLayout } from "../kit/legacy-writer.ts";
-import { RoomSocket } from "../kit/room-socket.ts";
+import type { RoomSocket } from "../kit/room-socket.ts";
+import { BEARER, join as joined, stubOf, worker } from "./upgraded-client.ts";
 
-const env = anyEnv as unknown as Env;
-const worker = (exports as unknown as { default: Fetcher }).default;
-const BEARER = { Authorization: "Bearer test-token" };
-const open: RoomSocket[] = [];
-
-afterEach(() => {
-  for (const client of open.splice(0)) client.close();
-});
-
-function stubOf(vault: string): DurableObjectStub {
-  return env.YAOS_SYNC.get(env.YAOS_SYNC.idFromName(vault));
-}
-
-async function join(vault: string): Promise<RoomSocket> {
-  const answer = await worker.fetch(`https://host/vault/sync/${vault}?token=test-token&schemaVersion=3`, { headers: { Upgrade: "websocket" } });
-  const socket = answer.webSocket!;
-  socket.binaryType = "arraybuffer";
-  const client = new RoomSocket(socket);
-  open.push(client);
-  socket.addEventListener("message", (event) => {
-    client.hear(event.data);
-  });
-  socket.addEventListener("close", (event) => {
-    client.hearClose(event.code, event.reason);
-  });
-  socket.accept();
-  client.start();
-  await client.until(() => client.synced);
-  return client;
-}
+/** With a plugin of any schema. */
+const join = (vault: string): Promise<RoomSocket> => joined(vault, 3);
 
 interface Report {
   readonly documentLoaded: boolean;
