@@ -9,6 +9,7 @@ const EMIT = "test/takeover/emit-closed.test.ts";
 const DIGEST = "test/takeover/digest.test.ts";
 const MOVE = "test/takeover/move.test.ts";
 const FORWARD = "test/takeover/forward.test.ts";
+const BROKEN_CLEAN_UP = "test/takeover/broken-clean-up.test.ts";
 const TEARS = "test/takeover/tears.test.ts";
 const FINGERPRINT = "test/takeover/fingerprint.test.ts";
 const INCOMPLETE = "test/room/takeover-incomplete.test.ts";
@@ -430,23 +431,23 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "clean-up leaves what an older server begins with to the last",
-    file: "src/takeover/clean-up.ts",
-    find: `["document:checkpoint:current", "document:journal:meta", "document"]`,
-    replace: `["document"]`,
+    file: "src/takeover/delete-old.ts",
+    find: `const isHead = (key: string): boolean => `,
+    replace: `const isHead = (key: string): boolean => key.length === 0 && `,
     tests: [FORWARD],
   },
   {
     name: "clean-up deletes keys that are to be kept",
-    file: "src/takeover/clean-up.ts",
-    find: `for (const [key] of listed) if (!keep.has(key)) batch.push(key);`,
-    replace: `for (const [key] of listed) batch.push(key);`,
+    file: "src/takeover/delete-old.ts",
+    find: `const going = [...new Set(keys)].filter((key) => !keep.has(key));`,
+    replace: `const going = [...new Set(keys)];`,
     tests: [FORWARD],
   },
   {
     name: "clean-up deletes rows that are to be kept",
-    file: "src/takeover/clean-up.ts",
-    find: "isKept: (row: number) => keep.has(`journal row ${row}`)",
-    replace: "isKept: () => false",
+    file: "src/takeover/delete-old.ts",
+    find: `const journalRows = ids.filter((id) => !keep.has(\`journal row \${id}\`));`,
+    replace: `const journalRows = ids;`,
     tests: [FORWARD],
   },
   {
@@ -457,17 +458,18 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     tests: [FORWARD],
   },
   {
-    name: "clean-up that was broken off not gone on with",
-    file: "src/takeover/opening.ts",
-    find: `if (record?.state === "cleaning") return cleaning(host);`,
+    name: "clean-up not noted before its first deletion",
+    file: "src/takeover/delete-old.ts",
+    find: `    writeRecord(sql, cleaning);
+`,
     replace: ``,
-    tests: [FORWARD],
+    tests: [BROKEN_CLEAN_UP],
   },
   {
     name: "dry run of a clean-up cleans",
     file: "src/takeover/clean-up.ts",
     find: `if (dryRun) return { status: "noop", ...NOTHING, dryRun, keysToDelete,`,
-    replace: `if (dryRun && rows < 0) return { status: "noop", ...NOTHING, dryRun, keysToDelete,`,
+    replace: `if (dryRun && keysToDelete < 0) return { status: "noop", ...NOTHING, dryRun, keysToDelete,`,
     tests: [FORWARD],
   },
   {
