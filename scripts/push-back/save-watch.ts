@@ -4,23 +4,27 @@ import { PushBackError } from "./push-back-error.ts";
 import type { Timings } from "./timings.ts";
 import { originOf, type VaultAddress } from "./vault-connection.ts";
 
+/** All of it says nothing of edits that wait for a save to begin (compat sheet, 2.6 and 5.3). Times are ISO. */
 interface Persistence {
-  readonly status: string;
+  /** The one under way counts. */
+  readonly queuedSaveCount: number;
   readonly successfulSaveCount: number;
   readonly failedSaveCount: number;
-  readonly pendingPersistence: boolean;
+  /** A save that finds nothing new moves it too. */
+  readonly lastSaveStartedAt: string | null;
+  readonly lastSaveSucceededAt: string | null;
   readonly lastSaveError: string | null;
 }
 
 interface DebugAnswer {
-  readonly persistence?: Persistence | null;
+  readonly persistence?: Partial<Persistence> | null;
   readonly storage?: { readonly mode?: string | null };
 }
 
 export class SaveWatch {
   readonly #address: VaultAddress;
   readonly #timings: Timings;
-  /** The server has counters; 1.6.1 has none. */
+  /** The server says when it saves; 1.6.1 does not. */
   readonly tells: boolean;
   /** It keeps vaults in SQL (PR #51), where a row is no limit. */
   readonly isSql: boolean;
@@ -28,7 +32,7 @@ export class SaveWatch {
   private constructor(address: VaultAddress, timings: Timings, first: DebugAnswer) {
     this.#address = address;
     this.#timings = timings;
-    this.tells = first.persistence != null;
+    this.tells = isPersistence(first.persistence);
     this.isSql = first.storage != null;
   }
 
@@ -39,41 +43,59 @@ export class SaveWatch {
     return new SaveWatch(address, timings, first);
   }
 
-  /** Runs `send`, which resolves when the server has taken a piece in, and waits until that is saved. @throws {PushBackError} */
-  async saved(send: () => Promise<void>): Promise<void> {
-    const before = await this.#settled();
+  /**
+   * Runs `send`, which resolves when the server has taken a piece in, and waits until a save that began after that has succeeded: devices make it save
+   * too, and one that was under way when the piece came does not hold it. Saves run one after the other (compat sheet, 5.3).
+   * @param mark sends something new, so that a save is sure to come: the piece may bring nothing that devices did not bring, or be saved already
+   * @throws {PushBackError} when a save fails, the server starts anew, or none comes in time
+   */
+  async saved(send: () => Promise<void>, mark: () => void): Promise<void> {
     await send();
-    if (before === null) {
+    if (!this.tells) {
       await sleep(this.#timings.quietMs);
       return;
     }
     const untilMs = performance.now() + this.#timings.saveMs;
-    for (;;) {
-      const now = await this.#read();
-      if (now.successfulSaveCount < before.successfulSaveCount) throw new PushBackError("connection-lost", `${this.#address.url} was started anew while it had edits to save; run this again`);
-      if (now.failedSaveCount > before.failedSaveCount) throw new PushBackError("not-saved", `${this.#address.url} has the edits but could not save them: ${now.lastSaveError ?? "no reason given"}`);
-      if (now.successfulSaveCount > before.successfulSaveCount && !now.pendingPersistence) return;
-      if (performance.now() > untilMs) throw new PushBackError("timeout", `${this.#address.url} has the edits but did not save them within ${this.#timings.saveMs / 1000} s`);
-      await sleep(this.#timings.pollMs);
+    const taken = await this.#read();
+    let idle = taken;
+    while (idle.queuedSaveCount > 0) {
+      // At most one of these two was under way when the piece had come.
+      if (idle.successfulSaveCount >= taken.successfulSaveCount + 2) return;
+      idle = await this.#next(taken, untilMs);
+    }
+    mark();
+    let now = idle;
+    let begunAt: string | null = null;
+    while (begunAt === null || now.successfulSaveCount === idle.successfulSaveCount || !isNotBefore(now.lastSaveSucceededAt, begunAt)) {
+      now = await this.#next(idle, untilMs);
+      if (now.lastSaveStartedAt !== idle.lastSaveStartedAt) begunAt ??= now.lastSaveStartedAt;
     }
   }
 
-  /** The counters once no save of before is under way, or when that takes too long; null without counters. */
-  async #settled(): Promise<Persistence | null> {
-    if (!this.tells) return null;
-    const untilMs = performance.now() + this.#timings.quietMs;
-    for (;;) {
-      const now = await this.#read();
-      if (!now.pendingPersistence || performance.now() > untilMs) return now;
-      await sleep(this.#timings.pollMs);
-    }
+  /** What it says a moment later. @throws {PushBackError} when that cannot end well, or is too late */
+  async #next(before: Persistence, untilMs: number): Promise<Persistence> {
+    const { url } = this.#address;
+    if (performance.now() > untilMs) throw new PushBackError("timeout", `${url} has the edits but did not save them within ${this.#timings.saveMs / 1000} s`);
+    await sleep(this.#timings.pollMs);
+    const now = await this.#read();
+    if (now.successfulSaveCount < before.successfulSaveCount) throw new PushBackError("connection-lost", `${url} was started anew while it had edits to save; run this again`);
+    if (now.failedSaveCount > before.failedSaveCount) throw new PushBackError("not-saved", `${url} has the edits but could not save them: ${now.lastSaveError ?? "no reason given"}`);
+    return now;
   }
 
   async #read(): Promise<Persistence> {
     const { persistence } = await readDebug(this.#address, this.#timings);
-    if (persistence == null) throw new PushBackError("server-refused", `${this.#address.url} stopped telling what it saves`);
+    if (!isPersistence(persistence)) throw new PushBackError("server-refused", `${this.#address.url} stopped telling what it saves`);
     return persistence;
   }
+}
+
+function isPersistence(told: DebugAnswer["persistence"]): told is Persistence {
+  return typeof told?.queuedSaveCount === "number" && told.lastSaveStartedAt !== undefined && told.lastSaveSucceededAt !== undefined;
+}
+
+function isNotBefore(time: string | null, earlier: string): boolean {
+  return time !== null && time >= earlier;
 }
 
 async function readDebug(address: VaultAddress, timings: Timings): Promise<DebugAnswer> {

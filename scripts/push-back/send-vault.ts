@@ -1,7 +1,7 @@
 /** Brings an old server everything of a vault that it lacks, as an ordinary client would, at a pace at which it can save all of it. */
 import * as Y from "yjs";
 import { covers, encodeDeleteSet, union } from "../../src/update/delete-set.ts";
-import { missingFrom, withClosing } from "./pieces.ts";
+import { lastSync, missingFrom, withClosing } from "./pieces.ts";
 import { PushBackError } from "./push-back-error.ts";
 import { SaveWatch } from "./save-watch.ts";
 import { type Timings, TIMINGS } from "./timings.ts";
@@ -29,18 +29,26 @@ export async function sendVault(vault: WholeVault, address: VaultAddress, tell: 
   const watch = await SaveWatch.begin(address, timings);
   const connection = await VaultConnection.open(address, vault.schemaVersion, timings);
   try {
-    const theirs = Y.mergeUpdates(await connection.ask(Y.encodeStateVectorFromUpdate(vault.update)));
-    const { deletes } = readFacts(theirs);
+    const ask = async (): Promise<Uint8Array> => Y.mergeUpdates(await connection.ask(Y.encodeStateVectorFromUpdate(vault.update)));
+    const theirs = await ask();
+    let deletes = readFacts(theirs).deletes;
     const missing = missingFrom(vault, connection.serverVector, deletes);
     const pieces = withClosing(missing, docOf(vault.update, theirs), Date.now());
-    if (!watch.isSql) assertSavable(pieces, encodeDeleteSet(union(vault.facts.deletes, deletes)).byteLength, watch.tells ? 0 : vault.update.byteLength, address);
+    const marks = new Y.Doc();
 
     for (const [index, piece] of pieces.entries()) {
-      await watch.saved(async () => {
-        connection.push(piece);
-        // Taken in, once what was asked behind it is answered.
-        await connection.ask(Y.encodeStateVectorFromUpdate(vault.update));
-      });
+      // Each time: what devices delete meanwhile is in every save.
+      if (!watch.isSql) assertSavable(pieces, encodeDeleteSet(union(vault.facts.deletes, deletes)).byteLength, watch.tells ? 0 : vault.update.byteLength, address, index);
+      await watch.saved(
+        async () => {
+          connection.push(piece);
+          // Taken in, once what was asked behind it is answered.
+          await ask();
+        },
+        () => connection.push(lastSync(marks, Date.now())),
+      );
+      // The same connection still answers: nothing was started anew in between, so the save was of what it took in.
+      deletes = readFacts(await ask()).deletes;
       tell(`piece ${index + 1} of ${pieces.length}: ${piece.byteLength} bytes ${watch.tells ? "saved" : "sent"}`);
     }
     await verify(vault, address, timings);
@@ -56,16 +64,17 @@ export async function sendVault(vault: WholeVault, address: VaultAddress, tell: 
 }
 
 /**
- * Before anything is sent: what these servers cannot save makes them save nothing any more (compat sheet, 5.4).
+ * Before a piece is sent: what these servers cannot save makes them save nothing any more (compat sheet, 5.4).
  * @param vaultBytes of a released server, else 0: once its vault is too large for a checkpoint, each save repeats everything since the last one
+ * @param sent pieces that are there already
  */
-function assertSavable(pieces: readonly Uint8Array[], deleteBytes: number, vaultBytes: number, address: VaultAddress): void {
+function assertSavable(pieces: readonly Uint8Array[], deleteBytes: number, vaultBytes: number, address: VaultAddress, sent: number): void {
   const sizes = pieces.map((piece) => piece.byteLength);
   const heaviest = vaultBytes > MAX_SAVE_BYTES ? sizes.reduce((sum, size) => sum + size, 0) : Math.max(...sizes);
   if (heaviest + deleteBytes <= MAX_SAVE_BYTES) return;
   throw new PushBackError(
     "too-large",
-    `${address.url} keeps vaults in the key-value layout and cannot save this one: ${heaviest} bytes of edits with ${deleteBytes} bytes of deletions exceed the ${MAX_SAVE_BYTES} it can save at once; nothing was sent`,
+    `${address.url} keeps vaults in the key-value layout and cannot save this one: ${heaviest} bytes of edits with ${deleteBytes} bytes of deletions exceed the ${MAX_SAVE_BYTES} it can save at once; ${sent === 0 ? "nothing was sent" : `the ${sent} pieces before stay`}`,
   );
 }
 

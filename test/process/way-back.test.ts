@@ -38,7 +38,7 @@ afterEach(() => {
 });
 
 const startOurs = (at = dataDir): Promise<HostProcess> => startHost({ dataDir: at, env: { SYNC_TOKEN: TOKEN } });
-const startOld = (build: OldBuild, at = dataDir): Promise<OldServer> => startOldServer({ dataDir: at, build, token: TOKEN });
+const startOld = (build: OldBuild, at = dataDir, debounceMs = 20): Promise<OldServer> => startOldServer({ dataDir: at, build, token: TOKEN, debounceMs });
 const address = (server: { url: string }) => ({ url: server.url, vault: VAULT, token: TOKEN });
 
 /** A synced client with the server's document, for as long as `use` takes. */
@@ -201,6 +201,30 @@ describe.each(["main", "sql"] as const)("with the server of build %s", (build) =
     expect(rest.bytes).toBeLessThan(vault.update.byteLength - 2 * PIECE_BYTES + 200_000);
     await again.kill();
     expect(await notesOf(await startOld(build))).toEqual(notes);
+  });
+});
+
+describe.each(["main", "sql"] as const)("with the server of build %s, where a device's save is under way", (build) => {
+  it("[TK15] says saved of a piece only when a save of its own is on disk", async () => {
+    const ours = await startOurs(join(dir, "ours"));
+    await editOurs(ours, (doc) => note(doc, "a", "first"));
+    const vault = await fetchVault(address(ours));
+    // Longer than what lies between the piece and the end of the device's save, in which the piece waits.
+    const old = await startOld(build, dataDir, 1_000);
+    await withClient(old, async ({ doc }) => {
+      await old.debug(VAULT);
+      await old.holdSaves(VAULT);
+      note(doc, "b", "of a device");
+      await expect.poll(async () => (await old.debug(VAULT)).persistence?.queuedSaveCount, { timeout: 10_000, interval: 10 }).toBe(1);
+      // Encoded and not written yet; now comes the piece.
+      const sent = sendVault(vault, address(old), () => void old.kill(), QUICK);
+      const ended = sent.then(() => "all there", (error: Error) => error.message);
+      await expect.poll(() => doc.getMap("idToText").size, { timeout: 10_000, interval: 10 }).toBe(2);
+      await old.releaseSaves(VAULT);
+      // Killed in the moment it says so.
+      expect(await ended).toMatch(/^(Cannot reach|http:.* closed the connection)/);
+    });
+    expect(await notesOf(await startOld(build))).toEqual({ a: "first", b: "of a device" });
   });
 });
 

@@ -28,6 +28,9 @@ export interface OldServer {
   readonly token: string;
   /** `GET /vault/:id/debug/recent`. */
   debug(vault: string): Promise<OldDebug>;
+  /** From now on a save stops between encoding and writing, until it is released. */
+  holdSaves(vault: string): Promise<void>;
+  releaseSaves(vault: string): Promise<void>;
   /** Ends workerd by SIGKILL: what it has not saved is gone. */
   kill(): Promise<void>;
 }
@@ -39,7 +42,11 @@ export interface OldDebug {
     readonly status: string;
     readonly successfulSaveCount: number;
     readonly failedSaveCount: number;
+    readonly queuedSaveCount: number;
     readonly pendingPersistence: boolean;
+    readonly lastSaveStartedAt: string | null;
+    readonly lastSaveSucceededAt: string | null;
+    readonly lastSaveFailedAt: string | null;
     readonly lastSaveError: string | null;
   };
   readonly storage?: { readonly mode: string; readonly migrationStatus: string; readonly migrationMeta: Readonly<Record<string, string>> | null };
@@ -78,15 +85,18 @@ export async function startOldServer(options: OldServerOptions): Promise<OldServ
   const port = await Promise.race([workerd.listening, workerd.ended]);
   if (typeof port !== "number") throw new Error(`The old server's workerd ended before it listened: ${port}`);
   const url = `http://127.0.0.1:${port}`;
+  const ask = async (vault: string, what: string): Promise<Response> => {
+    const answer = await fetch(`${url}/vault/${encodeURIComponent(vault)}/${what}`, { headers: { authorization: `Bearer ${options.token}` } });
+    if (!answer.ok) throw new Error(`old ${what} of ${vault}: ${answer.status} ${await answer.text()}`);
+    return answer;
+  };
   return {
     url,
     wsUrl: url.replace(/^http/, "ws"),
     token: options.token,
-    debug: async (vault) => {
-      const answer = await fetch(`${url}/vault/${encodeURIComponent(vault)}/debug/recent`, { headers: { authorization: `Bearer ${options.token}` } });
-      if (answer.status !== 200) throw new Error(`old debug of ${vault}: ${answer.status} ${await answer.text()}`);
-      return (await answer.json()) as OldDebug;
-    },
+    debug: async (vault) => (await (await ask(vault, "debug/recent")).json()) as OldDebug,
+    holdSaves: async (vault) => void (await ask(vault, "hold-saves")),
+    releaseSaves: async (vault) => void (await ask(vault, "release-saves")),
     kill: async () => {
       process.kill(workerd.pid, "SIGKILL");
       await workerd.ended;

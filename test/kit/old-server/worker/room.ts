@@ -42,7 +42,10 @@ export class VaultSyncServer {
     await this.#load();
     if (pathname === "/__yaos/document") return new Response(Y.encodeStateAsUpdate(this.#doc) as Uint8Array<ArrayBuffer>);
     if (pathname === "/__yaos/debug") return Response.json(this.#debug());
-    return new Response("Not implemented", { status: 404 });
+    if (pathname === "/hold-saves") this.#saver?.hold();
+    else if (pathname === "/release-saves") this.#saver?.release();
+    else return new Response("Not implemented", { status: 404 });
+    return new Response(null, { status: 204 });
   }
 
   /** A newer server may have left one; the framework's answers every one. */

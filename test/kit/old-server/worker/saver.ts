@@ -29,6 +29,8 @@ export class Saver {
   #firstChangeMs: number | null = null;
   #chain: Promise<void> = Promise.resolve();
   #queued = 0;
+  #released: Promise<void> = Promise.resolve();
+  #release: () => void = () => {};
   readonly #counts = { successfulSaveCount: 0, failedSaveCount: 0, consecutiveSaveFailures: 0, checkpointFallbackCount: 0 };
   readonly #times = { lastSaveStartedAt: null as string | null, lastSaveSucceededAt: null as string | null, lastSaveFailedAt: null as string | null };
   readonly #last = {
@@ -49,6 +51,16 @@ export class Saver {
     this.#persisted = Y.encodeStateVector(doc);
     this.#loaded = this.#persisted;
     doc.on("update", () => this.#changed());
+  }
+
+  /** For tests: from now on a save stops between encoding and writing. */
+  hold(): void {
+    this.#released = new Promise((release) => (this.#release = release));
+  }
+
+  /** Ends `hold`. */
+  release(): void {
+    this.#release();
   }
 
   /** The debug answer's persistence block (compat sheet, 2.6). */
@@ -89,11 +101,13 @@ export class Saver {
   async #save(): Promise<void> {
     if (!this.#layout.isWritable) return;
     const vector = Y.encodeStateVector(this.#doc);
-    if (areEqual(vector, this.#persisted)) return;
+    // Also when there is nothing to save.
     this.#times.lastSaveStartedAt = new Date().toISOString();
+    if (areEqual(vector, this.#persisted)) return;
     const delta = Y.encodeStateAsUpdate(this.#doc, this.#persisted);
     this.#last.lastDeltaBytes = delta.byteLength;
     let fallback = "";
+    await this.#released;
     try {
       const mustCheckpoint = delta.byteLength > CHECKPOINT_DELTA_BYTES || this.#counts.consecutiveSaveFailures >= CHECKPOINT_AFTER_FAILURES;
       if (mustCheckpoint || !(await this.#layout.append(delta))) {
@@ -105,6 +119,7 @@ export class Saver {
       if (compacted || !this.#options.baseWaitsForCompaction) this.#persisted = vector;
       this.#counts.successfulSaveCount += 1;
       this.#counts.consecutiveSaveFailures = 0;
+      this.#last.lastSaveError = null;
       this.#times.lastSaveSucceededAt = new Date().toISOString();
       await this.#options.onSaved();
     } catch (error) {
