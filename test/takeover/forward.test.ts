@@ -1,45 +1,19 @@
-/** Coming forward again after an old server was put back, the pre-chunk document, clean-up, and a room whose own tables cannot be read. */
+/** Coming forward again after an old server was put back, what was settled, the pre-chunk document, attachments, and a room whose own tables cannot be read. */
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
-import { type CleanUpReport, cleanUp } from "../../src/takeover/clean-up.ts";
 import { acceptLoss } from "../../src/takeover/decisions.ts";
 import { readDocument } from "../../src/takeover/kept-document.ts";
+import { isTakenOver } from "../../src/takeover/opening.ts";
 import { readRecord } from "../../src/takeover/record.ts";
 import { BlobStore } from "../../src/storage/blob-store.ts";
-import { VaultStore } from "../../src/storage/vault-store.ts";
-import { cleanUpAct } from "../../worker/takeover-acts.ts";
 import { checksum } from "../kit/checksum.ts";
 import { DocClient } from "../kit/doc-client.ts";
 import { MemoryLegacy } from "../kit/legacy-storage.ts";
 import { writeJournalEntry, writeKvLayout, writeSqlLayout } from "../kit/legacy-writer.ts";
 import { TakeoverObject } from "../kit/takeover-object.ts";
+import { clean, first, kvObject, sessions, vault } from "./small-vaults.ts";
 
-const snapshotOf = (doc: Y.Doc): string => Buffer.from(Y.encodeSnapshot(Y.snapshot(doc))).toString("hex");
-
-function vault(clientId: number, edit: (doc: Y.Doc) => void, from: Y.Doc | null = null): Y.Doc {
-  const doc = new Y.Doc();
-  if (from !== null) Y.applyUpdate(doc, Y.encodeStateAsUpdate(from));
-  doc.clientID = clientId;
-  edit(doc);
-  return doc;
-}
-
-const first = vault(1, (doc) => {
-  doc.getMap("meta").set("a", { path: "A.md" });
-  doc.getText("t").insert(0, "hello old world");
-});
-
-function kvObject(values: Map<string, unknown>): TakeoverObject {
-  return new TakeoverObject(new MemoryLegacy(values));
-}
-
-function clean(object: TakeoverObject, dryRun = false, trouble: string | null = null): CleanUpReport {
-  return object.run(() => {
-    const store = new VaultStore(object.host.sql, checksum);
-    store.open();
-    return cleanUp(object.host, store, trouble, dryRun);
-  });
-}
+const { deltas } = sessions(3);
 
 describe("forward again", () => {
   it("[TK12] unites what an old server wrote to its keys meanwhile, with what was written here", () => {
@@ -167,124 +141,6 @@ describe("the pre-chunk document", () => {
   });
 });
 
-describe("clean-up", () => {
-  const filled = (): { object: TakeoverObject; values: Map<string, unknown> } => {
-    const values = new Map<string, unknown>([["roomMeta", { schemaVersion: 2, updatedAt: "x" }], ["trace:1:a", {}]]);
-    const theirs = vault(9, (doc) => doc.getText("t").insert(5, " new"), first);
-    writeKvLayout(values, { checkpoint: Y.encodeStateAsUpdate(first), journal: [Y.encodeStateAsUpdate(theirs, Y.encodeStateVector(first))], chunkSizeBytes: 20 });
-    const object = kvObject(values);
-    writeSqlLayout(object.legacy.sql, { snapshot: Y.encodeStateAsUpdate(first), journal: Array.from({ length: 70 }, () => Y.encodeStateAsUpdate(theirs)) });
-    return { object, values };
-  };
-
-  it("[TK13] deletes what ours hold, and nothing else", () => {
-    const { object, values } = filled();
-    const expected = snapshotOf(object.joined(object.opened()).doc);
-    const dry = clean(object, true);
-    const keys = [...values.keys()].filter((key) => key.startsWith("document")).length;
-    expect(dry).toEqual({ status: "noop", keysDeleted: 0, rowsDeleted: 0, dryRun: true, keysToDelete: keys, rowsToDelete: 71, kept: [] });
-    expect([...values.keys()].filter((key) => key.startsWith("document"))).toHaveLength(keys);
-    expect(clean(object)).toEqual({ status: "cleaned", keysDeleted: keys, rowsDeleted: 71, kept: [] });
-    expect([...values.keys()].filter((key) => key.startsWith("document"))).toEqual([]);
-    expect(values.has("trace:1:a")).toBe(true);
-    const opening = object.opened();
-    expect(opening.as).toMatchObject({ movedNow: false, hasLegacy: false });
-    expect(snapshotOf(object.joined(opening).doc)).toBe(expected);
-    expect(clean(object)).toMatchObject({ status: "noop", keysDeleted: 0 });
-  });
-
-  it("[TK13] aborts while anything in the old storage is not in ours", () => {
-    const { object, values } = filled();
-    object.opened();
-    const more = vault(11, (doc) => doc.getText("t").insert(0, "unseen "), first);
-    writeJournalEntry(values, 2, Y.encodeStateAsUpdate(more));
-    expect(clean(object)).toMatchObject({ status: "aborted", keysDeleted: 0, error: "document:journal:manifest:2 holds edits that SQL storage does not: refusing to delete KV data (would cause data loss)" });
-    // Deletions alone count too.
-    const gone = vault(12, (doc) => doc.getText("t").delete(0, 3), first);
-    writeJournalEntry(values, 2, Y.encodeStateAsUpdate(gone, Y.encodeStateVector(gone)));
-    expect(clean(object)).toMatchObject({ status: "aborted", error: expect.stringContaining("delete ranges") });
-    expect(clean(object, false, "part of SQL storage is damaged")).toMatchObject({ status: "aborted" });
-    expect(values.has("document:checkpoint:current")).toBe(true);
-  });
-
-  it("[TK13] aborts where the old storage holds something else under the same clocks", () => {
-    const object = new TakeoverObject();
-    writeSqlLayout(object.legacy.sql, { journal: [Y.encodeStateAsUpdate(vault(4, (doc) => doc.getText("t").insert(0, "one")))] });
-    object.opened();
-    object.legacy.sql.exec(`UPDATE journal SET data = ?`, Y.encodeStateAsUpdate(vault(4, (doc) => doc.getText("t").insert(0, "two"))));
-    expect(clean(object)).toMatchObject({ status: "aborted", rowsDeleted: 0, error: "digest of client 4 differs: refusing to delete KV data (would cause data loss)" });
-  });
-
-  it("[TK13] [TK16] keeps what does not verify, and goes on without it", () => {
-    const { object, values } = filled();
-    const gone = Y.encodeStateAsUpdate(vault(12, (doc) => doc.getText("u").insert(0, "who knows")));
-    writeJournalEntry(values, 2, gone);
-    values.set("document:journal:meta", { ...(values.get("document:journal:meta") as object), nextSeq: 3, entryCount: 2 });
-    (values.get("document:journal:chunk:2:0") as Uint8Array)[6]! ^= 1;
-    object.legacy.sql.exec(`UPDATE journal SET data = x'ff' WHERE id = 70`);
-    expect(object.opened().as.record?.state).toBe("incomplete");
-    expect(clean(object)).toMatchObject({ status: "aborted", error: expect.stringContaining("nobody has accepted the loss") });
-    object.turn(() => acceptLoss(object.host.sql));
-    const opening = object.opened();
-    expect(opening.view.missing).toBeNull();
-    const names = ["document:journal:manifest:2", "journal row 70"];
-    expect(clean(object)).toMatchObject({ status: "cleaned", rowsDeleted: 70, kept: names.map((name) => ({ name, reason: "it does not verify" })) });
-    expect([...values.keys()].filter((key) => key.startsWith("document")).sort()).toEqual(["document:journal:chunk:2:0", "document:journal:manifest:2"]);
-    expect([object.legacy.sql.exec(`SELECT id FROM journal`), object.legacy.sql.exec(`SELECT * FROM snapshot_chunks`)]).toEqual([[{ id: 70 }], []]);
-    const again = object.opened();
-    expect([again.as.movedNow, again.view.missing]).toEqual([false, null]);
-    expect(snapshotOf(object.joined(again).doc)).toBe(snapshotOf(object.joined(opening).doc));
-  });
-
-  it("[TK13] is refused as it is asked for over damaged tables of ours, whatever could still be compared", async () => {
-    const { object, values } = filled();
-    const room = object.room(object.opened());
-    object.legacy.sql.exec(`UPDATE room_chunk SET data = zeroblob(length(data))`);
-    const client = new DocClient();
-    room.connect(client);
-    room.pass(2_000);
-    expect(room.look((r) => r.store.lost.length)).toBeGreaterThan(0);
-    const answer = await cleanUpAct(new Request("https://internal/__yaos/cleanup-kv", { method: "POST", body: "{}" }), () => Promise.resolve(room.room), object.host, () => false);
-    expect(await answer.json()).toMatchObject({ status: "aborted", keysDeleted: 0, error: "part of SQL storage is damaged: refusing to delete KV data (would cause data loss)" });
-    expect(values.has("document:checkpoint:current")).toBe(true);
-  });
-
-  it("[TK13] aborts over an object that was never moved", () => {
-    const { object } = filled();
-    const store = new VaultStore(object.legacy.sql, checksum);
-    const report = object.run(() => cleanUp(object.host, store, null, false));
-    expect(report).toMatchObject({ status: "aborted", error: "SQL storage is empty: refusing to delete KV data (would cause data loss)" });
-  });
-
-  it("[TK13] [TK14] deletes first what an older server begins with: one that is put back in between finds nothing, not a torn vault", () => {
-    let torn = 0;
-    for (let stop = 2; ; stop += 1) {
-      const values = new Map<string, unknown>();
-      const theirs = vault(9, (doc) => doc.getText("t").insert(5, " new"), first);
-      writeKvLayout(values, { checkpoint: Y.encodeStateAsUpdate(vault(3, (doc) => doc.getText("t").insert(0, "words ".repeat(50)), first)), journal: [Y.encodeStateAsUpdate(theirs)], chunkSizeBytes: 1 });
-      const object = kvObject(values);
-      object.opened();
-      const all = values.size;
-      object.turns = 0;
-      const report = object.inTurns(
-        () => {
-          const store = new VaultStore(object.host.sql, checksum);
-          store.open();
-          return cleanUp(object.host, store, null, false);
-        },
-        (begun): begun is CleanUpReport => !("next" in begun),
-        stop,
-      );
-      if (values.size < all && values.size > 0) {
-        torn += 1;
-        expect([values.has("document:checkpoint:current"), values.has("document:journal:meta")]).toEqual([false, false]);
-      }
-      if (report !== null) break;
-    }
-    expect(torn).toBeGreaterThan(1);
-  });
-});
-
 describe("a room whose own tables cannot be read", () => {
   it("[TK11] gets the old storage from memory, and refuses when that does not verify either", () => {
     const values = new Map<string, unknown>();
@@ -337,5 +193,50 @@ describe("attachments of an older server", () => {
     const object = kvObject(values);
     object.opened();
     expect(new BlobStore(object.legacy.sql, checksum).r2UsedAtMs !== null).toBe(hasUsed);
+  });
+});
+
+describe("what was settled", () => {
+  const damaged = (word: string): Map<string, unknown> => {
+    const values = new Map<string, unknown>();
+    writeKvLayout(values, { journal: sessions(3, word).deltas });
+    (values.get("document:journal:chunk:3:0") as Uint8Array)[12]! ^= 1;
+    return values;
+  };
+
+  it("[TK16] settles this loss, not another one under the same key", () => {
+    const object = new TakeoverObject(new MemoryLegacy(damaged("a")));
+    expect(object.opened().view.missing).not.toBeNull();
+    expect(object.turn(() => acceptLoss(object.host.sql))).toMatchObject({ status: "done" });
+    expect(object.opened().view.missing).toBeNull();
+    // The same again is no news, whatever else an older server has written.
+    object.legacy.values.set("document:journal:meta", { ...(object.legacy.values.get("document:journal:meta") as object), updatedAt: "later" });
+    expect(object.opened()).toMatchObject({ as: { movedNow: true }, view: { missing: null } });
+    for (const [key, value] of damaged("b")) object.legacy.values.set(key, value);
+    object.legacy.values.set("document:journal:meta", { ...(object.legacy.values.get("document:journal:meta") as object), updatedAt: "later still" });
+    expect(object.opened().view.missing).not.toBeNull();
+  });
+
+  it("[TK11] [TK16] holds for the fallback too", () => {
+    const object = new TakeoverObject(new MemoryLegacy(damaged("a")));
+    object.opened();
+    object.turn(() => acceptLoss(object.host.sql));
+    object.opened();
+    for (const table of ["room_index", "room_index_copy"]) object.legacy.sql.exec(`DELETE FROM ${table}`);
+    expect(object.joined(object.opened()).doc.getText("t").toJSON()).toBe("a1 a0 ");
+  });
+});
+
+describe("attachments of a vault that moved before", () => {
+  it("[TK20] of a vault an older server has written since are not thought known", () => {
+    const values = new Map<string, unknown>();
+    writeKvLayout(values, { journal: deltas.slice(0, 2) });
+    const object = new TakeoverObject(new MemoryLegacy(values));
+    const ask = (): boolean => object.turn(() => isTakenOver(object.host));
+    expect(ask()).toBe(false);
+    object.opened();
+    expect(ask()).toBe(true);
+    values.set("document:journal:meta", { ...(values.get("document:journal:meta") as object), updatedAt: "later" });
+    expect(ask()).toBe(false);
   });
 });
