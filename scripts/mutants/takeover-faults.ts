@@ -9,7 +9,7 @@ const EMIT = "test/takeover/emit-closed.test.ts";
 const DIGEST = "test/takeover/digest.test.ts";
 const MOVE = "test/takeover/move.test.ts";
 const FORWARD = "test/takeover/forward.test.ts";
-const BROKEN_CLEAN_UP = "test/takeover/clean-up.test.ts";
+const CLEAN_UP = "test/takeover/clean-up.test.ts";
 const TEARS = "test/takeover/tears.test.ts";
 const FINGERPRINT = "test/takeover/fingerprint.test.ts";
 const INCOMPLETE = "test/room/takeover-incomplete.test.ts";
@@ -420,42 +420,42 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     file: "src/takeover/clean-up.ts",
     find: "if (!verdict.ok) return aborted(",
     replace: "if (!verdict.ok && false) return aborted(",
-    tests: [FORWARD],
+    tests: [CLEAN_UP],
   },
   {
     name: "clean-up of a vault with edits that ours do not have",
     file: "src/takeover/clean-up.ts",
     find: "if (step.value !== null) return `",
     replace: "if (step.value !== null && false) return `",
-    tests: [FORWARD],
+    tests: [CLEAN_UP],
   },
   {
     name: "clean-up leaves what an older server begins with to the last",
     file: "src/takeover/delete-old.ts",
     find: `const isHead = (key: string): boolean => `,
     replace: `const isHead = (key: string): boolean => key.length === 0 && `,
-    tests: [FORWARD],
+    tests: [CLEAN_UP],
   },
   {
     name: "clean-up deletes keys that are to be kept",
     file: "src/takeover/delete-old.ts",
     find: `const going = [...new Set(keys)].filter((key) => !keep.has(key));`,
     replace: `const going = [...new Set(keys)];`,
-    tests: [FORWARD],
+    tests: [CLEAN_UP],
   },
   {
     name: "clean-up deletes rows that are to be kept",
     file: "src/takeover/delete-old.ts",
     find: `const journalRows = ids.filter((id) => !keep.has(\`journal row \${id}\`));`,
     replace: `const journalRows = ids;`,
-    tests: [FORWARD],
+    tests: [CLEAN_UP],
   },
   {
     name: "older server's vault cleaned up with a loss that nobody accepted",
     file: "src/takeover/clean-up.ts",
     find: `if (found.hasLoss || record.state === "incomplete") return aborted(`,
     replace: `if (found.hasLoss && record.state === "complete") return aborted(`,
-    tests: [FORWARD],
+    tests: [CLEAN_UP],
   },
   {
     name: "clean-up not noted before its first deletion",
@@ -463,21 +463,21 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     find: `    writeRecord(sql, cleaning);
 `,
     replace: ``,
-    tests: [BROKEN_CLEAN_UP],
+    tests: [CLEAN_UP],
   },
   {
     name: "dry run of a clean-up cleans",
     file: "src/takeover/clean-up.ts",
     find: `if (dryRun) return { status: "noop", ...NOTHING, dryRun, keysToDelete,`,
     replace: `if (dryRun && keysToDelete < 0) return { status: "noop", ...NOTHING, dryRun, keysToDelete,`,
-    tests: [FORWARD],
+    tests: [CLEAN_UP],
   },
   {
     name: "clean-up of a room that cannot trust its storage",
     file: "worker/takeover-acts.ts",
     find: `return store.lost.length > 0 || store.lostUnknown ? "part of SQL storage is damaged" : null;`,
     replace: `return store.lost.length < 0 ? "" : null;`,
-    tests: [FORWARD],
+    tests: [CLEAN_UP],
   },
   {
     name: "clean-up where admin routes are off",
@@ -557,5 +557,19 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
     find: `if (counts.blobPathCount > 0) new BlobStore`,
     replace: `if (counts.blobPathCount === Infinity) new BlobStore`,
     tests: [FORWARD],
+  },
+  {
+    name: "piece sent while a save that cannot hold it is under way",
+    file: "scripts/push-back/save-watch.ts",
+    find: `while (idle.queuedSaveCount > 0)`,
+    replace: `while (idle.queuedSaveCount > 99)`,
+    tests: [SEND_VAULT],
+  },
+  {
+    name: "deletions made since the last piece not counted",
+    file: "scripts/push-back/send-vault.ts",
+    find: `deletes = readFacts(await ask()).deletes;`,
+    replace: ``,
+    tests: [SEND_VAULT],
   },
 ];
