@@ -46,7 +46,7 @@ export function* cleanUp(host: MoveHost, store: VaultStore, trouble: string | nu
   const record = readRecord(host.sql);
   if (record === null || record.state === "moving") return aborted(`SQL storage is empty: ${REFUSING}`);
   const pacer = new Pacer(PAUSE_EVERY);
-  const found = yield* survey(host.legacy, knownFrom(record, false), pacer);
+  const found = yield* survey(host.legacy, knownFrom(record, false, legacyFingerprint(host.legacy)), pacer);
   if (found.hasLoss || record.state === "incomplete") return aborted(`part of the old vault cannot be read (${firstLoss(found)}) and nobody has accepted the loss: ${REFUSING}`);
   const isEmpty = found.sources.some((source) => source.structs > 0) && store.clocks.vector.size === 0;
   if (isEmpty) return aborted(`SQL storage is empty: ${REFUSING}`);

@@ -32,9 +32,9 @@ export interface EmitOptions {
 }
 
 /** Smallest window of a client, bytes. */
-const MIN_WINDOW_BYTES = 4 * 1024;
-/** Windows of full size that fit at once. Most clients of many have short sections, and histories go from one to the next. */
-const WINDOWS_AT_ONCE = 256;
+const MIN_WINDOW_BYTES = 2 * 1024;
+/** And the largest: more saves nothing. */
+const MAX_WINDOW_BYTES = 256 * 1024;
 
 /** Filling a window: a part may have to be read for it, and mostly is there. */
 const LOAD_WORK = 64 * 1024;
@@ -74,7 +74,8 @@ class Emission {
   readonly #batch: BatchWriter;
   readonly #pacer = new Pacer(LIMITS.chunkBytes);
   readonly #pool: WindowPool;
-  readonly #windowBytes: number;
+  /** Bytes of windows per byte of the update: all clients go on side by side at worst, and then each has its share. */
+  readonly #windowShare: number;
   /** Index into the sections. */
   readonly #indexOf = new Map<number, number>();
   /** Per section: end of what is stored or went out, the state of its cursor, and the cursor once there is one. */
@@ -95,7 +96,7 @@ class Emission {
     // Only a struct larger than a batch, or cuts, make it grow.
     this.#batch = new BatchWriter(Math.min(options.batchBytes, source.bytes.byteLength));
     this.#pool = new WindowPool(options.windowBytes);
-    this.#windowBytes = Math.max(MIN_WINDOW_BYTES, Math.floor(options.windowBytes / Math.max(1, Math.min(sections.length, WINDOWS_AT_ONCE))));
+    this.#windowShare = options.windowBytes / Math.max(1, source.bytes.byteLength);
     this.#ends = new Float64Array(sections.length);
     this.#states = new Uint8Array(sections.length);
     this.#onStack = new Uint8Array(sections.length);
@@ -225,7 +226,13 @@ class Emission {
   }
 
   #cursorOf(section: number): StructCursor {
-    return (this.#cursors[section] ??= new StructCursor(this.#source.bytes, this.#source.sections[section]!, this.#windowBytes, this.#keep));
+    const found = this.#cursors[section];
+    if (found != null) return found;
+    const run = this.#source.sections[section]!;
+    const share = Math.floor((run.to - run.from) * this.#windowShare);
+    const cursor = new StructCursor(this.#source.bytes, run, Math.min(MAX_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, share)), this.#keep);
+    this.#cursors[section] = cursor;
+    return cursor;
   }
 
   readonly #keep = (cursor: StructCursor, byteLength: number): void => {

@@ -85,7 +85,8 @@ function cutByHash(storage: LegacyStorage, family: KvFamily, id: number, manifes
   let total = 0;
   for (const [index, size] of sizes.entries()) {
     total += size;
-    if (total === manifest.byteLength) counts.add(index + 1);
+    // Empty chunks behind it change no byte.
+    if (total === manifest.byteLength && size > 0) counts.add(index + 1);
   }
   for (const count of counts) {
     if (hashOf(storage, family, id, count) === manifest.sha256) return sizes.slice(0, count);

@@ -76,7 +76,10 @@ export function settle(problems: readonly LegacyProblem[], hints: readonly LossH
     const own = hints.filter(({ key }) => key === problem.key);
     const isCovered = own.length > 0 && own.every(({ reach }) => [...reach].every(([client, end]) => known.has(client, 0, end)));
     const isHealed = isCovered || (isFilled && before.problems.some(({ key, isLoss }) => isLoss && key === problem.key));
-    return isHealed ? { ...problem, isLoss: false, reason: `${problem.reason} (what it held is stored)` } : problem;
+    if (!isHealed) return problem;
+    // Nothing waits any more, but nobody knows all that a loss without a hint held.
+    const healed = isCovered ? "what it held is stored" : "what waited for it is stored; whatever else it held is not known";
+    return { ...problem, isLoss: false, reason: `${problem.reason} (${healed})` };
   });
 }
 

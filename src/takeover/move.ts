@@ -15,7 +15,7 @@ import { Pacer } from "../update/pacer.ts";
 import { readRun, readUpdate } from "../update/reader.ts";
 import type { LegacyProblem, LegacyStorage } from "./legacy.ts";
 import { missingPart, settle } from "./missing.ts";
-import { type TakeoverRecord, lossId, readableRecord, writeRecord } from "./record.ts";
+import { type TakeoverRecord, allLosses, lossId, readableRecord, writeRecord } from "./record.ts";
 import type { Source } from "./source.ts";
 import { type Survey, knownFrom, sourceReports, survey } from "./survey.ts";
 import { type United, holdBlocked, unite } from "./unite.ts";
@@ -48,6 +48,7 @@ const NO_RECORD: TakeoverRecord = {
   isCleaning: false,
   missing: null,
   problems: [],
+  losses: 0,
   sources: [],
   marker: {},
 };
@@ -77,7 +78,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   const pacer = new Pacer(PAUSE_EVERY);
   yield null;
 
-  const found = yield* survey(host.legacy, knownFrom(before, storeWasEmpty), pacer);
+  const found = yield* survey(host.legacy, knownFrom(before, storeWasEmpty, fingerprint), pacer);
   // Kept before anything of it is stored: later the tables are not empty any more.
   if (found.document !== begun.document) writeRecord(sql, { ...begun, document: found.document });
   yield null;
@@ -116,9 +117,10 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
     document: found.document,
     attempts: 0,
     // What is settled now stays so when an old server has written again.
-    settled: [...new Set([...found.problems.filter((problem, at) => before.settled.includes(lossId(problem)) || (problem.isLoss && !settled[at]!.isLoss)), ...problems.filter(({ key, isLoss }) => key === VERIFICATION && !isLoss)].map(lossId))],
+    settled: settledNow(before, fingerprint, found.problems, problems),
     missing,
     problems,
+    losses: problems.filter((problem) => problem.isLoss).length,
     sources,
     marker: {
       migration_completed: hasLoss ? "false" : "true",
@@ -148,6 +150,16 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
     durationMs: nowMs - startedMs,
   });
   return record;
+}
+
+/** What counts as a loss no more: what did not before, as far as it is still there, and what was brought back. @param found and @param problems go side by side */
+function settledNow(before: TakeoverRecord, fingerprint: string | null, found: readonly LegacyProblem[], problems: readonly LegacyProblem[]): string[] {
+  const settled = new Set(before.settled.filter((id) => id === allLosses(fingerprint)));
+  for (const [at, problem] of problems.entries()) {
+    const asFound = found[at] ?? problem;
+    if (before.settled.includes(lossId(asFound)) || (asFound.isLoss && !problem.isLoss)) settled.add(lossId(asFound));
+  }
+  return [...settled];
 }
 
 /** Source and result differ: a loss of its own, of this state of the old storage. */

@@ -35,12 +35,13 @@ const VAULT_MAPS = ["meta", "pathToId", "idToText"].map((name) => new TextEncode
 export function* readSource(entry: LegacyEntry, sha256: () => Sha256, pacer: Pacer, windowBytes = WALK_WINDOW_BYTES): Generator<null, Source> {
   const bytes = new PartBytes(entry);
   if (entry.sha256 !== null) yield* prove(entry, entry.sha256, bytes, sha256(), pacer);
-  if (bytes.byteLength === 0 && entry.sha256 !== null) return { entry, bytes, sections: [], skips: [], deletes: DeleteSet.empty, structs: 0, touchesVaultMaps: false };
+  if (bytes.byteLength === 0 && entry.sha256 !== null) return { entry, bytes, sections: [], skips: [], deletes: DeleteSet.empty, structs: 0, trailingBytes: 0, touchesVaultMaps: false };
   const outline = new Outline();
   const structsEnd = yield* readSections(bytes, outline, pacer, windowBytes);
-  const deletes = yield* readDeletes(bytes, structsEnd, pacer);
+  const { deletes, end } = yield* readDeletes(bytes, structsEnd, pacer);
   bytes.forget();
-  return { entry, bytes, sections: outline.sections, skips: outline.skips, deletes, structs: outline.structs, touchesVaultMaps: outline.touchesVaultMaps };
+  const trailingBytes = bytes.byteLength - end;
+  return { entry, bytes, sections: outline.sections, skips: outline.skips, deletes, structs: outline.structs, trailingBytes, touchesVaultMaps: outline.touchesVaultMaps };
 }
 
 function* prove(entry: LegacyEntry, expected: string, bytes: PartBytes, sha: Sha256, pacer: Pacer): Generator<null, void> {
@@ -108,9 +109,9 @@ function* readSections(bytes: SourceBytes, outline: Outline, pacer: Pacer, windo
   return at;
 }
 
-function* readDeletes(bytes: SourceBytes, start: number, pacer: Pacer): Generator<null, DeleteSet> {
-  if (bytes.byteLength - start > MAX_DELETE_SET_BYTES) throw new UpdateRefusedError("trailing-bytes", start + MAX_DELETE_SET_BYTES);
-  const reader = new ByteReader(bytes.read(start, bytes.byteLength));
+/** The delete set, and the offset behind it. What follows there is nobody's: older servers' documents never looked. */
+function* readDeletes(bytes: SourceBytes, start: number, pacer: Pacer): Generator<null, { deletes: DeleteSet; end: number }> {
+  const reader = new ByteReader(bytes.read(start, Math.min(bytes.byteLength, start + MAX_DELETE_SET_BYTES)));
   const builder = new DeleteSetBuilder();
   const ranges = new DeleteRangeReader(reader, {
     deleteClient: (client, count) => builder.expect(client, count),
@@ -124,12 +125,11 @@ function* readDeletes(bytes: SourceBytes, start: number, pacer: Pacer): Generato
       if (isDone) break;
       yield* pacer.pause();
     }
-    if (reader.left > 0) throw new UpdateRefusedError("trailing-bytes", reader.pos);
   } catch (error) {
     if (error instanceof UpdateRefusedError) throw new UpdateRefusedError(error.code, start + error.offset);
     throw error;
   }
-  return builder.build();
+  return { deletes: builder.build(), end: start + reader.pos };
 }
 
 /** Reads numbers at an offset of the source. */

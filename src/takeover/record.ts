@@ -47,6 +47,8 @@ export interface TakeoverRecord {
   readonly isCleaning: boolean;
   readonly missing: MissingPart | null;
   readonly problems: readonly LegacyProblem[];
+  /** How many of all problems are losses; `problems` may have fewer. */
+  readonly losses: number;
   readonly sources: readonly SourceReport[];
   /** The marker: keys of the compat sheet, 5.1, and ours. Empty before the first move ended. */
   readonly marker: Readonly<Record<string, string>>;
@@ -101,7 +103,7 @@ function parse(text: string): Stored {
 /** Writes the record over the one before, in one transaction; the caller may be in one already. Rows: one, and one per marker key. */
 export function writeRecord(sql: Sql, record: TakeoverRecord): void {
   const { marker, ...rest } = record;
-  const stored: Stored = { ...rest, problems: rest.problems.slice(0, MAX_LISTED), sources: cut(rest.sources) };
+  const stored: Stored = { ...rest, problems: lossesFirst(rest.problems), sources: cut(rest.sources) };
   sql.transaction(() => {
     sql.exec(DDL);
     const put = (key: string, value: string): void => {
@@ -114,9 +116,19 @@ export function writeRecord(sql: Sql, record: TakeoverRecord): void {
   });
 }
 
+/** Names every loss of one state of the old storage, for when they are too many to be listed. */
+export function allLosses(fingerprint: string | null): string {
+  return `every loss (${fingerprint ?? ""})`;
+}
+
 /** Names a loss: another one under the same key, of other content, is another loss. */
 export function lossId({ key, of, reason }: LegacyProblem): string {
   return `${key} (${(of ?? reason).slice(0, 80)})`;
+}
+
+/** The first ones, losses before what costs nothing. */
+function lossesFirst(problems: readonly LegacyProblem[]): readonly LegacyProblem[] {
+  return problems.length <= MAX_LISTED ? problems : [...problems].sort((a, b) => Number(b.isLoss) - Number(a.isLoss)).slice(0, MAX_LISTED);
 }
 
 /** The first ones, whatever went wrong with one before what went well. */

@@ -39,6 +39,8 @@ export interface Source {
   readonly deletes: DeleteSet;
   /** Structs, Skips and GC included. */
   readonly structs: number;
+  /** Bytes behind its delete set, which documents leave unread. */
+  readonly trailingBytes: number;
   /** It has a struct, deleted or not, directly in one of the root maps `meta`, `pathToId`, `idToText` (compat sheet, 4.4). */
   readonly touchesVaultMaps: boolean;
 }

@@ -41,11 +41,12 @@ function findSnapshot(sql: Sql): LegacyFindings {
   );
   if (rows.length === 0) return only([]);
   const hole = rows.findIndex((row, index) => row.i !== index);
-  if (hole >= 0) return only([{ key: "snapshot_chunks", reason: `chunk ${hole} is missing before chunk ${rows[hole]!.i}`, isLoss: true }]);
+  // The old server joins what is there in order, whatever the numbers; where a row is really missing, that can hardly be read as an update.
+  const problems: LegacyProblem[] = hole < 0 ? [] : [{ key: "snapshot_chunks", reason: `chunk ${hole} is missing before chunk ${rows[hole]!.i}`, isLoss: false }];
   const wrong = rows.find((row) => row.kind !== "blob");
   if (wrong !== undefined) return only([{ key: "snapshot_chunks", reason: `chunk ${wrong.i} is no BLOB but ${wrong.kind}`, isLoss: true }]);
   const partSizes = rows.map((row) => row.bytes);
-  return { ...only([]), entries: [sqlEntry("sql-snapshot", "snapshot_chunks", partSizes, (part) => snapshotChunk(sql, part))] };
+  return { ...only(problems), entries: [sqlEntry("sql-snapshot", "snapshot_chunks", partSizes, (part) => snapshotChunk(sql, rows[part]!.i))] };
 }
 
 function findJournalRows(sql: Sql): LegacyFindings {

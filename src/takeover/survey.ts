@@ -7,7 +7,7 @@ import { findLegacy } from "./find-legacy.ts";
 import { isVectorProven, lostVectorOf } from "./kv-vector.ts";
 import { LegacyDamageError, type LegacyEntry, type LegacyProblem, type LegacyStorage } from "./legacy.ts";
 import { readSource } from "./read-source.ts";
-import { type SourceReport, type TakeoverRecord, lossId } from "./record.ts";
+import { type SourceReport, type TakeoverRecord, allLosses, lossId } from "./record.ts";
 import type { Source } from "./source.ts";
 
 /** How far lost content reached, per client, and the key of its problem. Names holes, proves nothing. */
@@ -44,18 +44,21 @@ export interface Known {
   readonly storeIsEmpty: boolean;
   /** Losses that count as such no more. */
   readonly settled: readonly string[];
+  /** Of the old storage. */
+  readonly fingerprint: string | null;
   /** A clean-up was broken off: it may have left anything. */
   readonly isCleaning: boolean;
   /** Highest id of rows of PR #51's `journal` that a clean-up may have taken, or null. */
   readonly cleanedUpTo: number | null;
 }
 
-/** What a record says of it. @param storeIsEmpty our tables hold nothing */
-export function knownFrom(record: TakeoverRecord | null, storeIsEmpty: boolean): Known {
+/** What a record says of it. @param storeIsEmpty our tables hold nothing @param fingerprint of the old storage now */
+export function knownFrom(record: TakeoverRecord | null, storeIsEmpty: boolean, fingerprint: string | null): Known {
   return {
     decided: record?.document ?? null,
     storeIsEmpty,
     settled: record?.settled ?? [],
+    fingerprint,
     isCleaning: record?.isCleaning ?? false,
     cleanedUpTo: record?.cleanedUpTo ?? null,
   };
@@ -76,9 +79,11 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
   let document: Source | null = null;
   let lostDocument: LegacyProblem | null = null;
   const order = new SaveOrder();
+  let mayHaveFiles = found.problems.some((problem) => problem.isLoss);
   for (const entry of found.entries) {
     try {
       const source = yield* readSource(entry, () => storage.sha256(), pacer);
+      if (source.trailingBytes > 0) problems.push({ key: entry.name, reason: `${source.trailingBytes} bytes behind the update, which nobody reads`, isLoss: false });
       if (entry.kind === "document") {
         document = source;
         continue;
@@ -99,8 +104,11 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
       }
       problems.push(problem);
       if (!entry.isLive) continue;
+      const believed = yield* believedSource(entry, storage, pacer);
+      // What is lost may have deleted files.
+      if (believed === null || believed.touchesVaultMaps) mayHaveFiles = true;
       const proven = lostVectorOf(storage, entry);
-      const reach = proven ?? (yield* believedReach(entry, storage, order, pacer));
+      const reach = proven ?? reachOf(believed, order);
       if (reach !== null) hints.push({ key: problem.key, reach, isGuess: proven === null || !isVectorProven(storage, entry) });
     }
   }
@@ -109,14 +117,15 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
   const mattersLost = storeIsEmpty && !sources.some((source) => source.touchesVaultMaps);
   if (lostDocument !== null) problems.push({ ...lostDocument, isLoss: decided === "joined" || (decided === null && mattersLost) });
   if (document !== null) {
-    decision = decided === "joined" || (yield* documentJoins(document, sources, storeIsEmpty, pacer)) ? "joined" : "left";
+    decision = decided === "joined" || (!mayHaveFiles && (yield* documentJoins(document, sources, storeIsEmpty, pacer))) ? "joined" : "left";
     if (decision === "joined") {
       deletes = yield* unionSteps([document.deletes, deletes], pacer);
       sources.unshift({ ...document, deletes: DeleteSet.empty });
     }
   }
+  const isAllSettled = known.settled.includes(allLosses(known.fingerprint));
   const counted = problems.map((problem) => {
-    if (known.settled.includes(lossId(problem)) || isOfCleanUp(problem, known, lost)) return { ...problem, isLoss: false };
+    if (isAllSettled || known.settled.includes(lossId(problem)) || isOfCleanUp(problem, known, lost)) return { ...problem, isLoss: false };
     return problem.mayBeLoss === true ? { ...problem, isLoss: true } : problem;
   });
   return {
@@ -149,19 +158,23 @@ function problemOf(entry: LegacyEntry, error: unknown): LegacyProblem {
   throw error;
 }
 
-/** Bytes that fail their checksum mostly still say whose clocks they were. Believed for naming holes, and only where they follow on from the entries before. */
-function* believedReach(entry: LegacyEntry, storage: LegacyStorage, order: SaveOrder, pacer: Pacer): Generator<null, ReadonlyMap<number, number> | null> {
+/** Bytes that fail their checksum mostly still say whose clocks they were, and of which maps. Believed for naming holes and for caution. */
+function* believedSource(entry: LegacyEntry, storage: LegacyStorage, pacer: Pacer): Generator<null, Source | null> {
   if (entry.sha256 === null) return null;
   try {
-    const source = yield* readSource({ ...entry, sha256: null }, () => storage.sha256(), pacer);
-    // Deletions alone: nothing that could be looked for.
-    if (source.sections.length === 0 || !order.follows(source)) return null;
-    order.add(source);
-    return new Map(source.sections.map((section) => [section.client, section.end]));
+    return yield* readSource({ ...entry, sha256: null }, () => storage.sha256(), pacer);
   } catch (error) {
     if (error instanceof LegacyDamageError || error instanceof UpdateRefusedError) return null;
     throw error;
   }
+}
+
+/** How far bytes that fail their checksum reached: only where they follow on from the entries before. */
+function reachOf(believed: Source | null, order: SaveOrder): ReadonlyMap<number, number> | null {
+  // Deletions alone: nothing that could be looked for.
+  if (believed === null || believed.sections.length === 0 || !order.follows(believed)) return null;
+  order.add(believed);
+  return new Map(believed.sections.map((section) => [section.client, section.end]));
 }
 
 /**
@@ -209,6 +222,6 @@ export function sourceReports(found: Survey): SourceReport[] {
     const problem = found.problems.findLast(({ key }) => key === entry.name || entry.keys.includes(key));
     reports.push(report(entry, "lost", problem?.reason ?? "cannot be read"));
   }
-  if (found.left !== null) reports.push(report(found.left.entry, "left", "other files were written after it, or it has none: it would bring deleted files back"));
+  if (found.left !== null) reports.push(report(found.left.entry, "left", "files were written after it, or may have been, or it has none: it would bring deleted files back"));
   return reports;
 }

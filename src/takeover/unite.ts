@@ -13,7 +13,6 @@ import type { Source } from "./source.ts";
 export interface United {
   /** Structs of the sources that do not follow on from what is stored. */
   readonly blocked: readonly (Blocked & { readonly source: Source })[];
-  readonly batches: number;
 }
 
 /**
@@ -27,14 +26,12 @@ export function* unite(store: VaultStore, sources: readonly Source[], deletes: D
   let updates: Uint8Array[] = [];
   let ranges: ClientRange[] = [];
   let bytes = 0;
-  let batches = 0;
   function* flush(): Generator<null, void> {
     if (updates.length === 0 && fresh.isEmpty) return;
     const batch = { updates, ranges, deletes: fresh, held: [], released: [] };
     [updates, ranges, bytes, fresh] = [[], [], 0, DeleteSet.empty];
     yield* store.checkpoint(batch, atMs());
     for (const update of batch.updates) release(update);
-    batches += 1;
   }
   let blocked: (Blocked & { source: Source })[] = [];
   for (let progress = true; progress; ) {
@@ -64,7 +61,7 @@ export function* unite(store: VaultStore, sources: readonly Source[], deletes: D
     if (blocked.length === 0) break;
   }
   yield* flush();
-  return { blocked, batches };
+  return { blocked };
 }
 
 /** Keeps structs that follow on from nothing as the room keeps such structs of its clients. Returns whether all of them fit. */

@@ -102,10 +102,18 @@ describe("[TK5] reading a legacy update in parts and windows", () => {
         if (bytes.length === 0) continue;
         const expected = strictly(bytes);
         if (typeof expected === "string") verdicts.add(expected.split(" ")[0]!);
-        expect(streamed(bytes, randomParts(random, bytes.length, random.pick([3, 50, bytes.length])), random.pick(WINDOWS))).toEqual(expected);
+        const found = streamed(bytes, randomParts(random, bytes.length, random.pick([3, 50, bytes.length])), random.pick(WINDOWS));
+        // Documents do not look behind the delete set, and older servers' entries are what their documents wrote.
+        if (typeof expected === "string" && expected.startsWith("trailing-bytes")) expect(found).toEqual(strictly(bytes.subarray(0, Number(expected.split(" ").at(-1)))));
+        else expect(found).toEqual(expected);
       }
     });
     expect([...verdicts]).toEqual(expect.arrayContaining(["truncated", "trailing-bytes", "bad-content-ref", "bad-utf8", "too-many-structs"]));
+  });
+
+  test("counts bytes behind the end, and reads on without them", () => {
+    const source = sourceOf(memoryEntry(Uint8Array.of(0, 0, 9, 9, 9), [5]));
+    expect([source.sections, source.deletes.isEmpty, source.trailingBytes]).toEqual([[], true, 3]);
   });
 
   test.each([
@@ -113,7 +121,6 @@ describe("[TK5] reading a legacy update in parts and windows", () => {
     ["more structs than bytes", [1, 100, 5, 0, 0, 1, 0], "too-many-structs"],
     ["more clients than bytes", [100, 1, 5, 0, 0], "truncated"],
     ["a struct without clocks", [1, 1, 5, 0, 0, 0, 0], "zero-length"],
-    ["bytes behind the end", [0, 0, 0], "trailing-bytes"],
     ["deletions of one client twice", [0, 2, 5, 1, 0, 1, 5, 1, 4, 1], "duplicate-client"],
     ["a struct that refers to itself", [1, 1, 5, 0, 0x84, 5, 0, 1, 0x61, 0], "self-reference"],
   ])("refuses %s", (_, bytes, code) => {
