@@ -11,24 +11,27 @@ import { lastIdGiven, tableState } from "./sql-tables.ts";
 
 /** Null when nothing of any older layout is there. Equal texts: no older server wrote in between. */
 export function legacyFingerprint(storage: LegacyStorage): string | null {
+  const [pointer, meta, document] = [storage.get(CHECKPOINT_POINTER), storage.get(JOURNAL_META), storage.get(DOCUMENT_KEY)];
+  // Rooms that never had another server ask this at every wake: one look tells that there is nothing.
+  const hasKeys = pointer !== undefined || meta !== undefined || document !== undefined || storage.list(DOCUMENT_KEY, null, 1).length > 0;
+  const hasTables = storage.sql.exec(`SELECT 1 FROM sqlite_schema WHERE name IN ('snapshot_chunks', 'journal') LIMIT 1`).length > 0;
+  if (!hasKeys && !hasTables) return null;
   const parts = [
-    documentPrint(storage),
-    familyPrint(storage, CHECKPOINT_POINTER, CHECKPOINT_PREFIX, ["version"]),
-    familyPrint(storage, JOURNAL_META, JOURNAL_PREFIX, ["nextSeq", "entryCount", "totalBytes", "updatedAt"]),
+    documentPrint(document),
+    familyPrint(storage, CHECKPOINT_POINTER, pointer, CHECKPOINT_PREFIX, ["version"]),
+    familyPrint(storage, JOURNAL_META, meta, JOURNAL_PREFIX, ["nextSeq", "entryCount", "totalBytes", "updatedAt"]),
     snapshotPrint(storage.sql),
     journalPrint(storage.sql),
   ];
   return parts.every((part) => part === null) ? null : parts.map((part) => part ?? "-").join(" ");
 }
 
-function documentPrint(storage: LegacyStorage): string | null {
-  const value = storage.get(DOCUMENT_KEY);
+function documentPrint(value: unknown): string | null {
   return value === undefined ? null : `document:${bytesOf(value)?.byteLength ?? "no bytes"}`;
 }
 
 /** The record at the head of a family changes with each of its writes. Without one the old server's next write makes one. */
-function familyPrint(storage: LegacyStorage, headKey: string, prefix: string, fields: readonly string[]): string | null {
-  const head = storage.get(headKey);
+function familyPrint(storage: LegacyStorage, headKey: string, head: unknown, prefix: string, fields: readonly string[]): string | null {
   if (head !== undefined) return `${headKey}:${fields.map((field) => short(field, head)).join(",")}`;
   const manifests = storage.list(`${prefix}manifest:`, null, LIMITS.legacyListBatch);
   if (manifests.length > 0) return `${prefix}manifest:${manifests.length}:${manifests.at(-1)![0]}`;
