@@ -2,12 +2,13 @@
  * Which clocks some sources hold, all together: the store may have clocks in between from elsewhere, brought by a client into a hole, and those are nobody's
  * business when source and store are compared.
  */
+import { firstEndingAfter } from "../update/delete-set.ts";
 import type { ClientRange } from "../update/news.ts";
 import type { Source } from "./source.ts";
 
 export class CoveredClocks {
   /** Per client [start, end) pairs, ascending and disjoint. */
-  readonly #ranges = new Map<number, number[]>();
+  readonly #ranges = new Map<number, Float64Array>();
 
   /** @param upTo clocks from here on are left out */
   static of(sources: readonly Source[], upTo: (client: number) => number): CoveredClocks {
@@ -39,7 +40,7 @@ export class CoveredClocks {
         if (last > 0 && from <= merged[last]!) merged[last] = Math.max(merged[last]!, to);
         else merged.push(from, to);
       }
-      covered.#ranges.set(client, merged);
+      covered.#ranges.set(client, Float64Array.from(merged));
     }
     return covered;
   }
@@ -48,7 +49,7 @@ export class CoveredClocks {
   *parts(client: number, from: number, to: number): Generator<ClientRange, void> {
     const ranges = this.#ranges.get(client);
     if (ranges === undefined || from >= to) return;
-    for (let at = this.#firstEndingAfter(ranges, from); at < ranges.length && ranges[at]! < to; at += 2) {
+    for (let at = firstEndingAfter(ranges, from) * 2; at < ranges.length && ranges[at]! < to; at += 2) {
       yield { client, from: Math.max(ranges[at]!, from), to: Math.min(ranges[at + 1]!, to) };
     }
   }
@@ -57,7 +58,7 @@ export class CoveredClocks {
   next(client: number, from: number): number {
     const ranges = this.#ranges.get(client);
     if (ranges === undefined) return Infinity;
-    const at = this.#firstEndingAfter(ranges, from);
+    const at = firstEndingAfter(ranges, from) * 2;
     return at < ranges.length ? Math.max(ranges[at]!, from) : Infinity;
   }
 
@@ -69,16 +70,5 @@ export class CoveredClocks {
       at = part.to;
     }
     return at < to;
-  }
-
-  #firstEndingAfter(ranges: readonly number[], clock: number): number {
-    let low = 0;
-    let high = ranges.length >>> 1;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (ranges[2 * middle + 1]! > clock) high = middle;
-      else low = middle + 1;
-    }
-    return 2 * low;
   }
 }

@@ -1,3 +1,4 @@
+import type * as Y from "yjs";
 import { NO_TAKEOVER } from "../../src/room/takeover-view.ts";
 import type { LegacyStorage } from "../../src/takeover/legacy.ts";
 import type { MoveHost } from "../../src/takeover/move.ts";
@@ -109,6 +110,17 @@ export class TakeoverObject {
     const room = new TestRoom({}, this.legacy.sql);
     room.takeover = opening?.view ?? NO_TAKEOVER;
     return room;
+  }
+
+  /** A device with `doc` comes, stays for as long as commits take and goes; it edits when it is served. */
+  visit(opening: Opening, doc: Y.Doc, edit: (doc: Y.Doc) => void = () => {}): DocClient {
+    const room = this.room(opening);
+    const client = new DocClient(doc);
+    room.connect(client);
+    room.pass(3_000);
+    edit(doc);
+    room.pass(12_000);
+    return client;
   }
 
   /** What an empty client ends up with. */

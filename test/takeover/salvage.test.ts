@@ -5,7 +5,6 @@ import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { acceptLoss } from "../../src/takeover/decisions.ts";
 import type { Opening } from "../../src/takeover/opening.ts";
-import { DocClient } from "../kit/doc-client.ts";
 import { type LegacyFixture, loadFixture, MemoryLegacy } from "../kit/legacy-storage.ts";
 import { writeKvLayout, writeSqlLayout } from "../kit/legacy-writer.ts";
 import { TakeoverObject } from "../kit/takeover-object.ts";
@@ -41,17 +40,6 @@ function serve(object: TakeoverObject): Served {
   return { days: client.doc.getArray("days").toArray(), opening, texts: client.texts.join() };
 }
 
-/** A device comes, stays for a while and goes. */
-function visit(object: TakeoverObject, opening: Opening, doc: Y.Doc, edit: (doc: Y.Doc) => void = () => {}): DocClient {
-  const room = object.room(opening);
-  const client = new DocClient(doc);
-  room.connect(client);
-  room.pass(3_000);
-  edit(doc);
-  room.pass(12_000);
-  return client;
-}
-
 function copyOf(update: Uint8Array): Y.Doc {
   const doc = new Y.Doc();
   Y.applyUpdate(doc, update);
@@ -73,7 +61,7 @@ function flip(values: Map<string, unknown>, key: string, find = "day"): void {
 
 /** Whether something new by a device that has what is served stays. */
 function isWritable(object: TakeoverObject): boolean {
-  visit(object, object.opened(), new Y.Doc(), (doc) => doc.getMap("proof").set("new", true));
+  object.visit(object.opened(), new Y.Doc(), (doc) => doc.getMap("proof").set("new", true));
   return object.joined(object.opened()).doc.getMap("proof").size > 0;
 }
 
@@ -109,7 +97,7 @@ describe("a lost entry in the middle of the journal", () => {
   it("[TK10] a device that has it heals the vault, and what waited behind it comes back from the old storage", () => {
     const { object } = torn();
     const { opening } = serve(object);
-    visit(object, opening, copyOf(states[3]!));
+    object.visit(opening, copyOf(states[3]!));
     expect(object.filled).toBe(1);
     expectWhole(object);
   });
@@ -121,7 +109,7 @@ describe("a lost entry in the middle of the journal", () => {
     const { days, opening } = serve(object);
     expect([days, opening.view.missing, losses(opening)]).toEqual([DAYS.slice(0, 3), null, []]);
     expect(isWritable(object)).toBe(true);
-    visit(object, object.opened(), copyOf(states[3]!));
+    object.visit(object.opened(), copyOf(states[3]!));
     expect(serve(object).days).toEqual(DAYS);
   });
 });
@@ -136,7 +124,7 @@ describe("a lost last entry of the journal", () => {
     expect(losses(opening)).toEqual(["document:journal:manifest:6: journal load failed: expected 6 manifests, found 5"]);
     expect(opening.view.missing).toMatchObject({ isUnnamed: true, ranges: [] });
     expect(isWritable(object)).toBe(false);
-    visit(object, opening, copyOf(states[5]!));
+    object.visit(opening, copyOf(states[5]!));
     // Taken and served, and read-only all the same: nobody can tell whether it was everything.
     expect(serve(object).days).toEqual(DAYS);
     object.turn(() => acceptLoss(object.host.sql));
@@ -152,7 +140,7 @@ describe("a lost last entry of the journal", () => {
     const { opening } = serve(object);
     expect(losses(opening)).toHaveLength(2);
     expect(opening.view.missing).toMatchObject({ isUnnamed: true });
-    visit(object, opening, copyOf(states[4]!));
+    object.visit(opening, copyOf(states[4]!));
     const { days, opening: again } = serve(object);
     expect(days).toEqual(DAYS.slice(0, 5));
     expect(again.view.missing).not.toBeNull();
@@ -166,10 +154,10 @@ it("[TK10] two lost entries, of which something waits for the first alone: bring
   const { days, opening } = serve(object);
   expect(days).toEqual(DAYS.slice(0, 1));
   expect(losses(opening)).toHaveLength(2);
-  visit(object, opening, copyOf(states[1]!));
+  object.visit(opening, copyOf(states[1]!));
   const { opening: again } = serve(object);
   expect(losses(again).length).toBeGreaterThan(0);
-  visit(object, again, copyOf(states[5]!));
+  object.visit(again, copyOf(states[5]!));
   object.turn(() => acceptLoss(object.host.sql));
   expectWhole(object);
 });
@@ -189,7 +177,7 @@ describe("a lost checkpoint", () => {
     expect(losses(opening)[0]).toMatch(/^document:checkpoint:chunk:7:0: checkpoint load failed: expected \d+ chunks, found 0$/);
     expect(new Set(opening.view.missing!.ranges.map(({ client }) => client))).toEqual(new Set([1_000, 1_001, 1_002]));
     expect(isWritable(object)).toBe(false);
-    visit(object, opening, copyOf(states[3]!));
+    object.visit(opening, copyOf(states[3]!));
     expectWhole(object);
   });
 
@@ -197,7 +185,7 @@ describe("a lost checkpoint", () => {
     const { object } = torn((values) => values.delete("document:checkpoint:state-vector:7"));
     const { days, opening } = serve(object);
     expect([days, opening.view.missing!.isUnnamed]).toEqual([[], false]);
-    visit(object, opening, copyOf(states[3]!));
+    object.visit(opening, copyOf(states[3]!));
     expectWhole(object);
   });
 
@@ -207,7 +195,7 @@ describe("a lost checkpoint", () => {
     object.turn(() => acceptLoss(object.host.sql));
     expect(serve(object).days).toEqual([]);
     expect(isWritable(object)).toBe(true);
-    visit(object, object.opened(), copyOf(states[3]!));
+    object.visit(object.opened(), copyOf(states[3]!));
     expect(serve(object).days).toEqual(DAYS);
   });
 });
@@ -223,7 +211,7 @@ it("[TK9] [TK10] a chunk missing in a large checkpoint", () => {
   expect(texts).toContain("vault incomplete");
   expect(opening.view.missing!.ranges).toEqual([{ client: 5, from: 0, to: 40 }]);
   expect(isWritable(object)).toBe(false);
-  visit(object, opening, copyOf(Y.encodeStateAsUpdate(large)));
+  object.visit(opening, copyOf(Y.encodeStateAsUpdate(large)));
   expect(object.filled).toBe(1);
   expect(object.joined(object.opened()).doc.getMap("notes").size).toBe(40);
   expect(isWritable(object)).toBe(true);
@@ -264,7 +252,7 @@ describe("both layouts", () => {
     expect(days).toEqual(DAYS.slice(0, 5));
     expect(losses(opening)).toEqual(["document:journal:manifest:6: journal entry 6 load failed: sha256 mismatch"]);
     expect(opening.view.missing).toMatchObject({ isUnnamed: true });
-    visit(object, opening, copyOf(states[5]!));
+    object.visit(opening, copyOf(states[5]!));
     expect(serve(object).days).toEqual(DAYS);
   });
 
@@ -296,7 +284,7 @@ describe("both layouts", () => {
       expect(days).toEqual(DAYS.slice(0, row - 1));
       expect(losses(opening)).toEqual([row === 2 ? "journal row 3: 1 rows are missing before it" : "journal row 6: missing, and every other up to 6"]);
       expect(isWritable(object)).toBe(false);
-      visit(object, opening, copyOf(states[5]!));
+      object.visit(opening, copyOf(states[5]!));
       expect(serve(object).days).toEqual(DAYS);
     }
   });

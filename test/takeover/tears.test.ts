@@ -73,20 +73,9 @@ function joined(object: TakeoverObject, opening: Opening): DocClient {
   return client;
 }
 
-/** Lets a client with `doc` in, for as long as commits take. Returns it. */
-function visit(object: TakeoverObject, opening: Opening, doc: Y.Doc, edit: (doc: Y.Doc) => void = () => {}): DocClient {
-  const room = object.room(opening);
-  const client = new DocClient(doc);
-  room.connect(client);
-  room.pass(3_000);
-  edit(doc);
-  room.pass(12_000);
-  return client;
-}
-
 /** Whether an edit by a client that has nothing but what is served is kept. */
 function isWritable(object: TakeoverObject, opening: Opening): boolean {
-  visit(object, opening, plainDoc([], { clientId: 888_888 }), (doc) => doc.getMap("sys").set("proof", 1));
+  object.visit(opening, plainDoc([], { clientId: 888_888 }), (doc) => doc.getMap("sys").set("proof", 1));
   return (docVector(joined(object, opening).doc).get(888_888) ?? 0) > 0;
 }
 
@@ -199,7 +188,7 @@ describe.each(LAYOUTS)("%s", (layout) => {
       let filled = 0;
       for (let round = 0; round < 4 && opening.view.missing !== null; round += 1) {
         const { isUnnamed, isUnsure = false } = opening.view.missing;
-        visit(object, opening, plainDoc([Y.encodeStateAsUpdate(truth)], { clientId: 777 }));
+        object.visit(opening, plainDoc([Y.encodeStateAsUpdate(truth)], { clientId: 777 }));
         if (object.filled > filled) filled = object.filled;
         else {
           expect(isUnnamed || isUnsure, "named holes are filled by a client that has all").toBe(true);
@@ -208,7 +197,7 @@ describe.each(LAYOUTS)("%s", (layout) => {
         opening = object.opened();
       }
       expect(opening.view.missing).toBeNull();
-      visit(object, opening, plainDoc([Y.encodeStateAsUpdate(truth)], { clientId: 777 }));
+      object.visit(opening, plainDoc([Y.encodeStateAsUpdate(truth)], { clientId: 777 }));
       expect(difference(joined(object, opening).doc, truth)).toBeNull();
       expect(isWritable(object, opening)).toBe(true);
     });
@@ -228,7 +217,7 @@ describe.each(LAYOUTS)("%s", (layout) => {
       expect(object.opened().as.movedNow).toBe(false);
       const isLeft = opening.as.record?.document === "left";
       const lost = stored.filter((each) => !isIntact(legacy, each) || (isLeft && each.name === "document")).map(({ update }) => update);
-      visit(object, opening, plainDoc([Y.encodeStateAsUpdate(served), ...lost], { clientId: 777 }));
+      object.visit(opening, plainDoc([Y.encodeStateAsUpdate(served), ...lost], { clientId: 777 }));
       const after = joined(object, opening).doc;
       expectContained(truth, after, "what waited did not come");
     });
