@@ -2,7 +2,6 @@
 import type { Fault } from "./faults.ts";
 
 const LAYOUTS = "test/takeover/layouts.test.ts";
-const SQL_LAYOUT = "test/takeover/sql-layout.test.ts";
 const STREAM = "test/takeover/stream.test.ts";
 const SALVAGE = "test/takeover/salvage.test.ts";
 const EMIT = "test/takeover/emit-closed.test.ts";

@@ -7,10 +7,10 @@ import { splitNews } from "../update/news.ts";
 import { Pacer } from "../update/pacer.ts";
 import { type Blocked, emitClosed } from "./emit-closed.ts";
 import { legacyFingerprint } from "./fingerprint.ts";
-import { deleteOld, planDeletion } from "./delete-old.ts";
+import { cleaned, deleteOld, planDeletion } from "./delete-old.ts";
 import { KEPT_DOCUMENT } from "./kept-document.ts";
 import { type MoveHost, reachOf } from "./move.ts";
-import { readRecord } from "./record.ts";
+import { type TakeoverRecord, readRecord, writeRecord } from "./record.ts";
 import type { Source } from "./source.ts";
 import { type Survey, knownFrom, survey } from "./survey.ts";
 import { verify } from "./verify.ts";
@@ -46,7 +46,7 @@ export function* cleanUp(host: MoveHost, store: VaultStore, trouble: string | nu
   const record = readRecord(host.sql);
   if (record === null || record.state === "moving") return aborted(`SQL storage is empty: ${REFUSING}`);
   const pacer = new Pacer(PAUSE_EVERY);
-  const found = yield* survey(host.legacy, knownFrom(record, false, legacyFingerprint(host.legacy)), pacer);
+  const found = yield* survey(host.legacy, knownFrom(record, false), pacer);
   if (found.hasLoss || record.state === "incomplete") return aborted(`part of the old vault cannot be read (${firstLoss(found)}) and nobody has accepted the loss: ${REFUSING}`);
   const isEmpty = found.sources.some((source) => source.structs > 0) && store.clocks.vector.size === 0;
   if (isEmpty) return aborted(`SQL storage is empty: ${REFUSING}`);
@@ -57,15 +57,20 @@ export function* cleanUp(host: MoveHost, store: VaultStore, trouble: string | nu
   const reached = reachOf(found.sources, { blocked });
   const verdict = yield* verify(store, found.sources, (client) => reached.get(client) ?? 0, pacer);
   if (!verdict.ok) return aborted(`${verdict.reason}: ${REFUSING}`);
-  const kept = yield* keptEntries(store, found, blocked, record.settled.length > 0, pacer);
+  const kept = yield* keptEntries(store, found, blocked, record, pacer);
   const keep = new Set(kept.flatMap(({ name, keys }) => (keys.length === 0 ? [name] : keys)));
   const keptNames = kept.map(({ name, reason }) => ({ name, reason }));
+  const aside = found.left?.entry ?? found.lost.find((entry) => entry.kind === "document") ?? null;
   const entries = [...found.sources.map((source) => source.entry), ...found.lost, ...(found.left === null ? [] : [found.left.entry])];
   const plan = planDeletion(host.sql, [...entries.flatMap((entry) => entry.keys), ...found.otherKeys], keep);
   const [keysToDelete, rowsToDelete] = [plan.heads.length + plan.manifests.length + plan.rest.length, plan.rows];
   if (dryRun) return { status: "noop", ...NOTHING, dryRun, keysToDelete, rowsToDelete, kept: keptNames };
-  if (keysToDelete === 0 && rowsToDelete === 0) return { status: "noop", ...NOTHING, kept: keptNames };
-  const deleted = yield* deleteOld(host, plan, { ...record, keep: [...keep] }, found.left?.entry ?? null);
+  if (keysToDelete === 0 && rowsToDelete === 0) {
+    // One that was broken off is over when there is nothing left to do.
+    if (record.isCleaning) writeRecord(host.sql, cleaned({ ...record, keep: [...keep] }, host));
+    return { status: "noop", ...NOTHING, kept: keptNames };
+  }
+  const deleted = yield* deleteOld(host, plan, { ...record, keep: [...keep] }, aside);
   return { status: "cleaned", ...deleted, kept: keptNames };
 }
 
@@ -87,28 +92,37 @@ function* waiting(store: VaultStore, sources: readonly Source[]): Generator<null
   return blocked;
 }
 
-/** Entries that hold anything ours do not: they stay. @param isLossy something was lost, and is settled: then what cannot be proven may be it */
-function* keptEntries(store: VaultStore, found: Survey, blocked: readonly (Blocked & { source: Source })[], isLossy: boolean, pacer: Pacer): Generator<null, { name: string; reason: string; keys: readonly string[] }[]> {
+/** Entries that hold anything ours do not: they stay. */
+function* keptEntries(store: VaultStore, found: Survey, blocked: readonly (Blocked & { source: Source })[], record: TakeoverRecord, pacer: Pacer): Generator<null, { name: string; reason: string; keys: readonly string[] }[]> {
   const kept: { name: string; reason: string; keys: readonly string[] }[] = [];
   // Structs behind gaps that the room keeps by itself, as it does with those of its clients.
-  const held = new ClockIndex();
+  const waits = new ClockIndex();
   for (const { update } of store.held) {
     const { ready, held: behind } = splitNews(update, () => 0);
-    for (const range of [...ready, ...behind]) held.add(range.client, range.from, range.to);
+    for (const range of [...ready, ...behind]) waits.add(range.client, range.from, range.to);
   }
   for (const source of new Set(blocked.map((each) => each.source))) {
-    const isHeld = blocked.filter((each) => each.source === source).every((each) => held.has(each.client, each.from, each.to));
+    const isHeld = blocked.filter((each) => each.source === source).every((each) => waits.has(each.client, each.from, each.to));
     if (!isHeld) kept.push({ name: source.entry.name, reason: "some of it waits behind a gap", keys: source.entry.keys });
   }
   for (const entry of found.lost) {
-    if (entry.isLive) kept.push({ name: entry.name, reason: "it does not verify", keys: entry.keys });
+    if (entry.kind === "document") kept.push({ name: entry.name, reason: "it does not verify; its bytes are kept here, for export", keys: [KEPT_DOCUMENT] });
+    else if (entry.isLive) kept.push({ name: entry.name, reason: "it does not verify", keys: entry.keys });
   }
   // What was never an entry because it is broken: nobody knows what it holds.
   const named = new Set([...found.sources.map((source) => source.entry.name), ...found.lost.map((entry) => entry.name)]);
-  for (const { key, reason } of found.problems) {
-    if (/^(?:snapshot_chunks|journal row \d+)$/.test(key) && !named.has(key) && !kept.some(({ name }) => name === key)) kept.push({ name: key, reason, keys: [] });
+  for (const { key, reason, mayBeLoss } of found.problems) {
+    if (mayBeLoss !== true && /^(?:snapshot_chunks|journal row \d+)$/.test(key) && !named.has(key) && !kept.some(({ name }) => name === key)) kept.push({ name: key, reason, keys: [] });
   }
-  if (isLossy) {
+  for (const { entry, trailingBytes } of found.sources) {
+    if (entry.sha256 === null && trailingBytes > 0) kept.push({ name: entry.name, reason: "there are bytes behind its update, and nothing proves it", keys: entry.keys });
+  }
+  // What an earlier clean-up has kept, as far as ours do not hold it now.
+  const held = new Set(found.sources.flatMap((source) => source.entry.keys));
+  const earlier = record.keep.filter((key) => found.otherKeys.includes(key) && !held.has(key));
+  if (earlier.length > 0) kept.push({ name: `${earlier.length} keys kept before`, reason: "nothing proves them", keys: earlier });
+  // Something was lost and is settled: then what cannot be proven may be the last of it.
+  if (record.settled.length > 0) {
     const chunks = found.otherKeys.filter((key) => /:(?:chunk|state-vector):/.test(key));
     if (chunks.length > 0) kept.push({ name: `${chunks.length} keys without a manifest`, reason: "nothing proves them", keys: chunks });
   }

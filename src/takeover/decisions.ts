@@ -1,6 +1,6 @@
 /** What an admin may decide about a takeover: to go on without what is lost, or to have a move tried again. */
 import type { Sql } from "../ports.ts";
-import { allLosses, lossId, readRecord, writeRecord } from "./record.ts";
+import { readRecord, writeRecord } from "./record.ts";
 
 /** `done`: the room is to be opened anew. */
 export type Decision = { readonly status: "done"; readonly settled: readonly string[] } | { readonly status: "noop" };
@@ -9,18 +9,16 @@ export type Decision = { readonly status: "done"; readonly settled: readonly str
 export function acceptLoss(sql: Sql): Decision {
   const record = readRecord(sql);
   if (record?.state !== "incomplete") return { status: "noop" };
-  const listed = record.problems.filter((problem) => problem.isLoss).map(lossId);
-  const rest = record.losses > listed.length ? [allLosses(record.fingerprint)] : [];
-  const settled = [...new Set([...record.settled, ...listed, ...rest])];
+  const settled = [...new Set([...record.settled, ...record.losses])];
   // The move runs again, and finds nothing lost that anybody misses.
   writeRecord(sql, { ...record, settled, state: "moving", attempts: 0 });
   return { status: "done", settled };
 }
 
-/** Lets a move that was given up be tried again. */
+/** Lets a move be made again: one that was given up, or one whose sources were damaged since, so that it can be said what is lost. */
 export function retryMove(sql: Sql): Decision {
   const record = readRecord(sql);
-  if (record === null || (record.state !== "moving" && record.state !== "incomplete")) return { status: "noop" };
+  if (record === null || record.fingerprint === null) return { status: "noop" };
   writeRecord(sql, { ...record, state: "moving", attempts: 0 });
   return { status: "done", settled: record.settled };
 }

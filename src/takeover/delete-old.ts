@@ -58,8 +58,9 @@ export function* deleteOld(host: MoveHost, plan: DeletionPlan, record: TakeoverR
   sql.transaction(() => {
     writeRecord(sql, cleaning);
     if (left !== null) {
-      const bytes = bytesOf(legacy.get("document"));
-      if (bytes !== null) keepDocument(sql, bytes);
+      const value = legacy.get("document");
+      // What is no bytes at all stays as text, for a human.
+      if (value !== undefined) keepDocument(sql, bytesOf(value) ?? new TextEncoder().encode(JSON.stringify(value)));
     }
     // In one turn, however many: older servers keep one checkpoint.
     for (let at = 0; at < plan.heads.length; at += KEYS) keysDeleted += legacy.delete(plan.heads.slice(at, at + KEYS));

@@ -5,13 +5,12 @@ import { encodeDeleteSet } from "../update/delete-set.ts";
 import { Pacer, withoutPauses } from "../update/pacer.ts";
 import { emitClosed } from "./emit-closed.ts";
 import type { LegacyStorage } from "./legacy.ts";
-import { legacyFingerprint } from "./fingerprint.ts";
 import { readableRecord } from "./record.ts";
 import { knownFrom, survey } from "./survey.ts";
 
 /** All of it as updates that follow one on another, the deletions in the last; null when there is nothing, something does not verify, or it is too large. Reads only. */
 export function fallbackUpdates(host: { readonly legacy: LegacyStorage }): readonly Uint8Array[] | null {
-  const found = withoutPauses(survey(host.legacy, knownFrom(readableRecord(host.legacy.sql), true, legacyFingerprint(host.legacy)), new Pacer(Infinity)));
+  const found = withoutPauses(survey(host.legacy, knownFrom(readableRecord(host.legacy.sql), true), new Pacer(Infinity)));
   if (found.hasLoss || found.sources.length === 0) return null;
   const known = new ClockIndex();
   const updates: Uint8Array[] = [];

@@ -17,7 +17,7 @@ export function legacyFingerprint(storage: LegacyStorage): string | null {
   const hasTables = storage.sql.exec(`SELECT 1 FROM sqlite_schema WHERE name IN ('snapshot_chunks', 'journal') LIMIT 1`).length > 0;
   if (!hasKeys && !hasTables) return null;
   const parts = [
-    documentPrint(document),
+    documentPrint(document, storage),
     familyPrint(storage, CHECKPOINT_POINTER, pointer, CHECKPOINT_PREFIX, ["version"]),
     familyPrint(storage, JOURNAL_META, meta, JOURNAL_PREFIX, ["nextSeq", "entryCount", "totalBytes", "updatedAt"]),
     snapshotPrint(storage.sql),
@@ -26,8 +26,14 @@ export function legacyFingerprint(storage: LegacyStorage): string | null {
   return parts.every((part) => part === null) ? null : parts.map((part) => part ?? "-").join(" ");
 }
 
-function documentPrint(value: unknown): string | null {
-  return value === undefined ? null : `document:${bytesOf(value)?.byteLength ?? "no bytes"}`;
+function documentPrint(value: unknown, storage: LegacyStorage): string | null {
+  if (value === undefined) return null;
+  const bytes = bytesOf(value);
+  if (bytes === null) return "document:no bytes";
+  // Fetched already, and nothing else tells of a change.
+  const hash = storage.sha256();
+  hash.update(bytes);
+  return `document:${bytes.byteLength}:${hash.digest().slice(0, 16)}`;
 }
 
 /** The record at the head of a family changes with each of its writes. Without one the old server's next write makes one. */

@@ -63,6 +63,8 @@ export interface LegacyProblem {
   readonly isLoss: boolean;
   /** Something seems gone that a clean-up may have deleted: a loss if there was none, or if anything that was found waits for what nobody has. */
   readonly mayBeLoss?: true;
+  /** Of rows of PR #51's `journal` that are missing, the id of the last. */
+  readonly upTo?: number;
   /** What tells this loss from another under the same key: the checksum or size of what is lost. */
   readonly of?: string;
 }

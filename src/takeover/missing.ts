@@ -1,10 +1,11 @@
 /** Names what is missing of a vault part of which could not be read. */
 import type { MissingPart } from "../room/takeover-view.ts";
 import type { ClockIndex } from "../storage/clock-index.ts";
+import { type DeleteSet, covers } from "../update/delete-set.ts";
 import type { ClientRange } from "../update/news.ts";
 import type { Blocked } from "./emit-closed.ts";
 import type { LegacyProblem } from "./legacy.ts";
-import type { TakeoverRecord } from "./record.ts";
+import { type TakeoverRecord, lossId } from "./record.ts";
 import type { Source } from "./source.ts";
 import type { LossHint } from "./survey.ts";
 
@@ -69,18 +70,30 @@ function numberIn(key: string): number | null {
  * The problems of a survey with those losses taken back that are none: what they held is stored, from elsewhere in the old storage or from a client.
  * @param before the record of the move before: what was named missing then and is stored now tells that its losses are healed, once nothing waits any more
  */
-export function settle(problems: readonly LegacyProblem[], hints: readonly LossHint[], known: ClockIndex, before: TakeoverRecord, blocked: readonly Blocked[]): LegacyProblem[] {
-  const isFilled = isStored(before.missing, known) && blocked.length === 0;
-  return problems.map((problem) => {
+export function settle(problems: readonly LegacyProblem[], hints: readonly LossHint[], store: Stored, before: TakeoverRecord, blocked: readonly Blocked[]): LegacyProblem[] {
+  const { clocks, deletes } = store;
+  const isFilled = isStored(before.missing, clocks) && blocked.length === 0;
+  const settled = new Set(before.settled);
+  return problems.map((found) => {
+    // A clean-up was thought to have taken it, but something waits for what was there.
+    const isWaitedFor = found.mayBeLoss === true && !found.isLoss && blocked.length > 0 && !settled.has(lossId(found));
+    const problem = isWaitedFor ? { ...found, isLoss: true } : found;
     if (!problem.isLoss) return problem;
     const own = hints.filter(({ key }) => key === problem.key);
-    const isCovered = own.length > 0 && own.every(({ reach }) => [...reach].every(([client, end]) => known.has(client, 0, end)));
+    // Clocks alone do not tell whether the deletions are there too.
+    const isCovered = own.length > 0 && own.every((hint) => [...hint.reach].every(([client, end]) => clocks.has(client, 0, end)) && hint.deletes !== null && covers(deletes, hint.deletes));
     const isHealed = isCovered || (isFilled && before.problems.some(({ key, isLoss }) => isLoss && key === problem.key));
     if (!isHealed) return problem;
     // Nothing waits any more, but nobody knows all that a loss without a hint held.
     const healed = isCovered ? "what it held is stored" : "what waited for it is stored; whatever else it held is not known";
     return { ...problem, isLoss: false, reason: `${problem.reason} (${healed})` };
   });
+}
+
+/** What our tables hold after a move. */
+export interface Stored {
+  readonly clocks: ClockIndex;
+  readonly deletes: DeleteSet;
 }
 
 /** Whether everything that was missing by name is stored, and nothing else was missing. */

@@ -15,7 +15,7 @@ import { Pacer } from "../update/pacer.ts";
 import { readRun, readUpdate } from "../update/reader.ts";
 import type { LegacyProblem, LegacyStorage } from "./legacy.ts";
 import { missingPart, settle } from "./missing.ts";
-import { type TakeoverRecord, allLosses, lossId, readableRecord, writeRecord } from "./record.ts";
+import { type TakeoverRecord, lossId, readableRecord, writeRecord } from "./record.ts";
 import type { Source } from "./source.ts";
 import { type Survey, knownFrom, sourceReports, survey } from "./survey.ts";
 import { type United, holdBlocked, unite } from "./unite.ts";
@@ -48,7 +48,7 @@ const NO_RECORD: TakeoverRecord = {
   isCleaning: false,
   missing: null,
   problems: [],
-  losses: 0,
+  losses: [],
   sources: [],
   marker: {},
 };
@@ -78,9 +78,10 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   const pacer = new Pacer(PAUSE_EVERY);
   yield null;
 
-  const found = yield* survey(host.legacy, knownFrom(before, storeWasEmpty, fingerprint), pacer);
+  const found = yield* survey(host.legacy, knownFrom(before, storeWasEmpty), pacer);
   // Kept before anything of it is stored: later the tables are not empty any more.
-  if (found.document !== begun.document) writeRecord(sql, { ...begun, document: found.document });
+  const document = found.document ?? before.document;
+  if (document !== begun.document) writeRecord(sql, { ...begun, document });
   yield null;
   let united: United | null = null;
   let verdict: Verdict | null = null;
@@ -94,7 +95,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
       store.setAside([error], clock.nowMs());
     }
   }
-  const settled = settle(found.problems, found.hints, store.clocks, before, united!.blocked);
+  const settled = settle(found.problems, found.hints, { clocks: store.clocks, deletes: store.readDeletes() }, before, united!.blocked);
   const problems = verdict.ok ? settled : [...settled, differenceOf(verdict.reason, fingerprint, before)];
   const hasLoss = problems.some((problem) => problem.isLoss);
   let missing: MissingPart | null = null;
@@ -114,13 +115,13 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   const record: TakeoverRecord = {
     ...begun,
     state: hasLoss ? "incomplete" : "complete",
-    document: found.document,
+    document,
     attempts: 0,
     // What is settled now stays so when an old server has written again.
-    settled: settledNow(before, fingerprint, found.problems, problems),
+    settled: settledNow(before, found.problems, problems),
     missing,
     problems,
-    losses: problems.filter((problem) => problem.isLoss).length,
+    losses: problems.filter((problem) => problem.isLoss).map(lossId),
     sources,
     marker: {
       migration_completed: hasLoss ? "false" : "true",
@@ -152,14 +153,10 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   return record;
 }
 
-/** What counts as a loss no more: what did not before, as far as it is still there, and what was brought back. @param found and @param problems go side by side */
-function settledNow(before: TakeoverRecord, fingerprint: string | null, found: readonly LegacyProblem[], problems: readonly LegacyProblem[]): string[] {
-  const settled = new Set(before.settled.filter((id) => id === allLosses(fingerprint)));
-  for (const [at, problem] of problems.entries()) {
-    const asFound = found[at] ?? problem;
-    if (before.settled.includes(lossId(asFound)) || (asFound.isLoss && !problem.isLoss)) settled.add(lossId(asFound));
-  }
-  return [...settled];
+/** What counts as a loss no more: what did not before, and what was brought back. @param found and @param problems go side by side */
+function settledNow(before: TakeoverRecord, found: readonly LegacyProblem[], problems: readonly LegacyProblem[]): string[] {
+  const healed = found.filter((problem, at) => problem.isLoss && !problems[at]!.isLoss);
+  return [...new Set([...before.settled, ...healed.map(lossId)])];
 }
 
 /** Source and result differ: a loss of its own, of this state of the old storage. */

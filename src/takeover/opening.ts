@@ -65,8 +65,6 @@ export function beginOpening(host: OpeningHost): Opening | Generator<null, Openi
 export function isTakenOver(host: Pick<MoveHost, "sql" | "legacy">): boolean {
   try {
     const record = readableRecord(host.sql);
-    // While a clean-up is under way everything was compared a moment ago.
-    if (record?.state === "cleaning") return true;
     const fingerprint = legacyFingerprint(host.legacy);
     return fingerprint === null || (record?.state === "complete" && record.fingerprint === fingerprint);
   } catch {

@@ -41,6 +41,8 @@ export function* readSource(entry: LegacyEntry, sha256: () => Sha256, pacer: Pac
   const { deletes, end } = yield* readDeletes(bytes, structsEnd, pacer);
   bytes.forget();
   const trailingBytes = bytes.byteLength - end;
+  // Zeroed bytes begin with an empty update; only a hash may say that there is nothing in so many.
+  if (entry.sha256 === null && trailingBytes > 0 && outline.structs === 0) throw new UpdateRefusedError("trailing-bytes", end);
   return { entry, bytes, sections: outline.sections, skips: outline.skips, deletes, structs: outline.structs, trailingBytes, touchesVaultMaps: outline.touchesVaultMaps };
 }
 

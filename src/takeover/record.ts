@@ -47,8 +47,8 @@ export interface TakeoverRecord {
   readonly isCleaning: boolean;
   readonly missing: MissingPart | null;
   readonly problems: readonly LegacyProblem[];
-  /** How many of all problems are losses; `problems` may have fewer. */
-  readonly losses: number;
+  /** All losses by name (`lossId`), up to `MAX_LOSSES`; `problems` may have fewer. */
+  readonly losses: readonly string[];
   readonly sources: readonly SourceReport[];
   /** The marker: keys of the compat sheet, 5.1, and ours. Empty before the first move ended. */
   readonly marker: Readonly<Record<string, string>>;
@@ -60,6 +60,8 @@ const DDL = `CREATE TABLE IF NOT EXISTS room_takeover (key TEXT PRIMARY KEY, val
 const INTERNAL = "takeover_record";
 /** Reports longer than this many entries are cut: a record must stay a row. */
 const MAX_LISTED = 200;
+/** Losses by name that are remembered, and as many that are settled. */
+const MAX_LOSSES = 5_000;
 
 type Stored = Omit<TakeoverRecord, "marker">;
 
@@ -103,7 +105,7 @@ function parse(text: string): Stored {
 /** Writes the record over the one before, in one transaction; the caller may be in one already. Rows: one, and one per marker key. */
 export function writeRecord(sql: Sql, record: TakeoverRecord): void {
   const { marker, ...rest } = record;
-  const stored: Stored = { ...rest, problems: lossesFirst(rest.problems), sources: cut(rest.sources) };
+  const stored: Stored = { ...rest, problems: lossesFirst(rest.problems), losses: rest.losses.slice(0, MAX_LOSSES), settled: rest.settled.slice(-2 * MAX_LOSSES), sources: cut(rest.sources) };
   sql.transaction(() => {
     sql.exec(DDL);
     const put = (key: string, value: string): void => {
@@ -116,14 +118,9 @@ export function writeRecord(sql: Sql, record: TakeoverRecord): void {
   });
 }
 
-/** Names every loss of one state of the old storage, for when they are too many to be listed. */
-export function allLosses(fingerprint: string | null): string {
-  return `every loss (${fingerprint ?? ""})`;
-}
-
 /** Names a loss: another one under the same key, of other content, is another loss. */
-export function lossId({ key, of, reason }: LegacyProblem): string {
-  return `${key} (${(of ?? reason).slice(0, 80)})`;
+export function lossId({ key, of }: LegacyProblem): string {
+  return `${key} (${(of ?? "missing").slice(0, 80)})`;
 }
 
 /** The first ones, losses before what costs nothing. */

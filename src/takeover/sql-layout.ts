@@ -61,7 +61,7 @@ function findJournalRows(sql: Sql): LegacyFindings {
     const name = `journal row ${id}`;
     if (before !== null && id !== before + 1) {
       // Ids are never reused and all rows go at once. What a missing row held shows as missing clocks, if anything builds on it.
-      problems.push({ key: name, reason: `${id - before - 1} rows are missing before it`, isLoss: false, mayBeLoss: true });
+      problems.push(missingRows(before + 1, id - 1));
     }
     before = id;
     if (kind !== "blob") {
@@ -73,9 +73,14 @@ function findJournalRows(sql: Sql): LegacyFindings {
   }
   const given = lastIdGiven(sql);
   if (before !== null && rows.length > 0 && given > before) {
-    problems.push({ key: `journal row ${before + 1}`, reason: `missing, and every other up to ${given}`, isLoss: false, mayBeLoss: true });
+    problems.push(missingRows(before + 1, given));
   }
   return { ...only(problems), entries };
+}
+
+/** The same words wherever they are missed, so that a loss that was settled stays it. */
+function missingRows(from: number, to: number): LegacyProblem {
+  return { key: `journal row ${from}`, reason: `rows ${from} to ${to} are missing`, isLoss: false, mayBeLoss: true, of: `${from}-${to}`, upTo: to };
 }
 
 function hasSnapshot(sql: Sql): boolean {

@@ -4,16 +4,19 @@ import type { Pacer } from "../update/pacer.ts";
 import { UpdateRefusedError } from "../update/refused.ts";
 import { documentJoins } from "./document-rule.ts";
 import { findLegacy } from "./find-legacy.ts";
+import { CHECKPOINT_POINTER, JOURNAL_META } from "./kv-keys.ts";
 import { isVectorProven, lostVectorOf } from "./kv-vector.ts";
 import { LegacyDamageError, type LegacyEntry, type LegacyProblem, type LegacyStorage } from "./legacy.ts";
 import { readSource } from "./read-source.ts";
-import { type SourceReport, type TakeoverRecord, allLosses, lossId } from "./record.ts";
+import { type SourceReport, type TakeoverRecord, lossId } from "./record.ts";
 import type { Source } from "./source.ts";
 
 /** How far lost content reached, per client, and the key of its problem. Names holes, proves nothing. */
 export interface LossHint {
   readonly key: string;
   readonly reach: ReadonlyMap<number, number>;
+  /** What its bytes say was deleted, where they can be read at all. */
+  readonly deletes: DeleteSet | null;
   /** Read out of bytes that nothing proves: it may name clocks that never were. */
   readonly isGuess: boolean;
 }
@@ -44,21 +47,18 @@ export interface Known {
   readonly storeIsEmpty: boolean;
   /** Losses that count as such no more. */
   readonly settled: readonly string[];
-  /** Of the old storage. */
-  readonly fingerprint: string | null;
   /** A clean-up was broken off: it may have left anything. */
   readonly isCleaning: boolean;
   /** Highest id of rows of PR #51's `journal` that a clean-up may have taken, or null. */
   readonly cleanedUpTo: number | null;
 }
 
-/** What a record says of it. @param storeIsEmpty our tables hold nothing @param fingerprint of the old storage now */
-export function knownFrom(record: TakeoverRecord | null, storeIsEmpty: boolean, fingerprint: string | null): Known {
+/** What a record says of it. @param storeIsEmpty our tables hold nothing */
+export function knownFrom(record: TakeoverRecord | null, storeIsEmpty: boolean): Known {
   return {
     decided: record?.document ?? null,
     storeIsEmpty,
     settled: record?.settled ?? [],
-    fingerprint,
     isCleaning: record?.isCleaning ?? false,
     cleanedUpTo: record?.cleanedUpTo ?? null,
   };
@@ -71,7 +71,7 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
   const hints: LossHint[] = [];
   for (const problem of found.problems) {
     // A checkpoint without its manifest: its vector may have outlived it.
-    if (problem.isLoss && problem.key.startsWith("document:checkpoint:")) for (const reach of found.lostVectors) hints.push({ key: problem.key, reach, isGuess: true });
+    if (problem.isLoss && problem.key.startsWith("document:checkpoint:")) for (const reach of found.lostVectors) hints.push({ key: problem.key, reach, deletes: null, isGuess: true });
   }
   const lost: LegacyEntry[] = [];
   const sources: Source[] = [];
@@ -79,7 +79,7 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
   let document: Source | null = null;
   let lostDocument: LegacyProblem | null = null;
   const order = new SaveOrder();
-  let mayHaveFiles = found.problems.some((problem) => problem.isLoss);
+  let mayHaveFiles = found.problems.some((problem) => problem.isLoss || problem.mayBeLoss === true);
   for (const entry of found.entries) {
     try {
       const source = yield* readSource(entry, () => storage.sha256(), pacer);
@@ -104,12 +104,12 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
       }
       problems.push(problem);
       if (!entry.isLive) continue;
-      const believed = yield* believedSource(entry, storage, pacer);
       // What is lost may have deleted files.
-      if (believed === null || believed.touchesVaultMaps) mayHaveFiles = true;
+      mayHaveFiles = true;
+      const believed = yield* believedSource(entry, storage, pacer);
       const proven = lostVectorOf(storage, entry);
       const reach = proven ?? reachOf(believed, order);
-      if (reach !== null) hints.push({ key: problem.key, reach, isGuess: proven === null || !isVectorProven(storage, entry) });
+      if (reach !== null) hints.push({ key: problem.key, reach, deletes: believed?.deletes ?? null, isGuess: proven === null || !isVectorProven(storage, entry) });
     }
   }
   let decision: "joined" | "left" | null = null;
@@ -123,9 +123,10 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
       sources.unshift({ ...document, deletes: DeleteSet.empty });
     }
   }
-  const isAllSettled = known.settled.includes(allLosses(known.fingerprint));
+  const settledIds = new Set(known.settled);
+  const hasHead = storage.get(CHECKPOINT_POINTER) !== undefined || storage.get(JOURNAL_META) !== undefined;
   const counted = problems.map((problem) => {
-    if (isAllSettled || known.settled.includes(lossId(problem)) || isOfCleanUp(problem, known, lost)) return { ...problem, isLoss: false };
+    if (settledIds.has(lossId(problem)) || isOfCleanUp(problem, known, lost, hasHead)) return { ...problem, isLoss: false };
     return problem.mayBeLoss === true ? { ...problem, isLoss: true } : problem;
   });
   return {
@@ -142,13 +143,12 @@ export function* survey(storage: LegacyStorage, known: Known, pacer: Pacer): Gen
 }
 
 /** Whether it tells of nothing but what a clean-up has deleted. */
-function isOfCleanUp(problem: LegacyProblem, { isCleaning, cleanedUpTo }: Known, lost: readonly LegacyEntry[]): boolean {
-  if (cleanedUpTo === null) return false;
-  const row = /^journal row (\d+)$/.exec(problem.key);
-  if (row !== null) return problem.mayBeLoss === true && Number(row[1]) - 1 <= cleanedUpTo;
-  if (problem.mayBeLoss === true) return true;
+function isOfCleanUp(problem: LegacyProblem, { isCleaning, cleanedUpTo }: Known, lost: readonly LegacyEntry[], hasHead: boolean): boolean {
+  if (problem.upTo !== undefined) return cleanedUpTo !== null && problem.upTo <= cleanedUpTo;
+  // Heads go first: where there is one, an older server has written since.
+  if (!isCleaning || hasHead || !problem.key.startsWith("document:")) return false;
   // Manifests go before what they name, so an entry that is there was not touched.
-  return isCleaning && !lost.some((entry) => entry.name === problem.key || entry.keys.includes(problem.key));
+  return !lost.some((entry) => entry.name === problem.key || entry.keys.includes(problem.key));
 }
 
 function problemOf(entry: LegacyEntry, error: unknown): LegacyProblem {

@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { cleanUp } from "../../src/takeover/clean-up.ts";
-import { acceptLoss } from "../../src/takeover/decisions.ts";
+import { acceptLoss, retryMove } from "../../src/takeover/decisions.ts";
+import { readDocument } from "../../src/takeover/kept-document.ts";
 import { readRecord } from "../../src/takeover/record.ts";
 import { VaultStore } from "../../src/storage/vault-store.ts";
 import { cleanUpAct } from "../../worker/takeover-acts.ts";
@@ -207,5 +208,95 @@ describe("a clean-up that is broken off", () => {
     clean(object);
     expect(object.legacy.sql.exec(`SELECT mine FROM journal`)).toEqual([{ mine: "b" }]);
     expect(values.size).toBe(0);
+  });
+});
+
+describe("after a clean-up", () => {
+  const meta = (nextSeq: number, updates: readonly Uint8Array[]): object => ({ format: "yaos-doc-journal-v1", nextSeq, entryCount: updates.length, totalBytes: updates.reduce((sum, update) => sum + update.byteLength, 0), updatedAt: `at ${nextSeq}` });
+  const brokenOff = (): TakeoverObject => {
+    const object = both();
+    object.opened();
+    cleanFor(object, 5);
+    object.opened();
+    expect(readRecord(object.legacy.sql)?.isCleaning).toBe(true);
+    return object;
+  };
+  const theirs = sessions(4, "theirs", 88).deltas;
+
+  it.each([
+    ["that was broken off", brokenOff],
+    [
+      "that came to its end",
+      () => {
+        const object = both();
+        object.opened();
+        clean(object);
+        return object;
+      },
+    ],
+  ])("[TK1] [TK13] %s, what an older server has written since is missed like anything else", (_which, make) => {
+    const kv = make();
+    for (const [at, update] of theirs.entries()) writeJournalEntry(kv.legacy.values, at + 1, update);
+    kv.legacy.values.set("document:journal:meta", meta(5, theirs));
+    kv.legacy.values.delete("document:journal:manifest:2");
+    expect(kv.opened().view.missing).not.toBeNull();
+    const sql = make();
+    for (const update of theirs) sql.legacy.sql.exec(`INSERT INTO journal (data, byte_length) VALUES (?, ?)`, update, update.byteLength);
+    sql.legacy.sql.exec(`DELETE FROM journal WHERE id = (SELECT max(id) FROM journal)`);
+    expect(sql.opened().view.missing).not.toBeNull();
+  });
+
+  it("[TK13] one that was broken off is over when asked for again, with nothing left to do too", () => {
+    const object = brokenOff();
+    clean(object);
+    expect(readRecord(object.legacy.sql)).toMatchObject({ isCleaning: false, state: "complete" });
+    expect(clean(object)).toMatchObject({ status: "noop" });
+  });
+
+  it("[TK13] what it has kept is kept by the next one", () => {
+    const values = new Map<string, unknown>();
+    writeKvLayout(values, { journal: deltas.slice(0, 3), chunkSizeBytes: 20 });
+    values.delete("document:journal:manifest:2");
+    const object = kvObject(values);
+    object.opened();
+    object.turn(() => acceptLoss(object.host.sql));
+    object.opened();
+    clean(object);
+    const kept = [...values.keys()];
+    expect(kept.some((key) => key.startsWith("document:journal:chunk:2:"))).toBe(true);
+    writeJournalEntry(values, 1, theirs[0]!);
+    values.set("document:journal:meta", meta(2, theirs.slice(0, 1)));
+    expect(object.opened().view.missing).toBeNull();
+    clean(object);
+    expect([...values.keys()]).toEqual(kept);
+  });
+
+  it("[TK18] a document that was kept before is not written over by another", () => {
+    const files = (path: string): Uint8Array => Y.encodeStateAsUpdate(vault(path.length, (made) => made.getMap("meta").set(path, { path })));
+    const values = new Map<string, unknown>([["document", files("A.md")]]);
+    writeKvLayout(values, { journal: deltas.slice(0, 1) });
+    const object = kvObject(values);
+    writeSqlLayout(object.legacy.sql, { journal: [files("Other.md")] });
+    object.opened();
+    clean(object);
+    values.set("document", files("Longer.md"));
+    object.opened();
+    clean(object);
+    expect(readDocument(object.legacy)).toEqual(files("Longer.md"));
+    expect(object.legacy.sql.exec(`SELECT count(DISTINCT number) AS n FROM room_old_document`)).toEqual([{ n: 2 }]);
+  });
+
+  it("[TK13] [TK16] old storage that decays after its move keeps a clean-up from deleting, until that is decided about", () => {
+    const values = new Map<string, unknown>();
+    writeKvLayout(values, { journal: deltas.slice(0, 4), shape: "copy" });
+    const object = kvObject(values);
+    object.opened();
+    (values.get("document:journal:chunk:2:0") as Uint8Array)[9]! ^= 1;
+    expect(clean(object)).toMatchObject({ status: "aborted" });
+    expect(object.turn(() => retryMove(object.host.sql))).toMatchObject({ status: "done" });
+    const opening = object.opened();
+    if (opening.view.missing !== null) object.turn(() => acceptLoss(object.host.sql));
+    expect(object.opened().view.missing).toBeNull();
+    expect(clean(object)).toMatchObject({ status: "cleaned" });
   });
 });

@@ -7,7 +7,7 @@ import { MemoryLegacy } from "../kit/legacy-storage.ts";
 import { writeKvLayout, writeSqlLayout } from "../kit/legacy-writer.ts";
 import { oldSqlLoads } from "../kit/old-loader.ts";
 import { TakeoverObject } from "../kit/takeover-object.ts";
-import { kvObject, sessions, snapshotOf, vault } from "./small-vaults.ts";
+import { clean, kvObject, sessions, snapshotOf, vault } from "./small-vaults.ts";
 
 const { doc, deltas } = sessions(300);
 const whole = Y.encodeStateAsUpdate(doc);
@@ -72,9 +72,13 @@ describe("the pre-chunk document", () => {
     expect(object.joined(opening).doc.getMap("meta").size).toBe(0);
   });
 
-  it("[TK3] joins beside one that cannot have", () => {
+  it("[TK3] stays out beside any loss: bytes that nothing proves do not say what was in them", () => {
     const object = beside(vault(2, (made) => made.getMap("sys").set("migratedBy", "xxxxxxxx")));
-    expect(object.opened().as.record).toMatchObject({ state: "incomplete", document: "joined" });
+    expect(object.opened().as.record).toMatchObject({ state: "incomplete", document: "left" });
+    const rows = new TakeoverObject(new MemoryLegacy(new Map([["document", Y.encodeStateAsUpdate(old)]])));
+    writeSqlLayout(rows.legacy.sql, { journal: [Y.encodeStateAsUpdate(old), Y.encodeStateAsUpdate(vault(4, (made) => made.getText("t").insert(0, "text")))] });
+    rows.legacy.sql.exec(`DELETE FROM journal WHERE id = 1`);
+    expect(rows.opened().as.record).toMatchObject({ state: "incomplete", document: "left" });
   });
 });
 
@@ -100,8 +104,44 @@ describe("very many problems", () => {
     expect(object.opened().view.missing).not.toBeNull();
     object.turn(() => acceptLoss(object.host.sql));
     expect(object.opened().view.missing).toBeNull();
-    expect(readRecord(object.legacy.sql)?.losses).toBe(0);
+    expect(readRecord(object.legacy.sql)?.losses).toEqual([]);
     object.legacy.values.set("document:journal:meta", { ...(object.legacy.values.get("document:journal:meta") as object), updatedAt: "later" });
-    expect(object.opened()).toMatchObject({ as: { movedNow: true } });
+    expect(object.opened()).toMatchObject({ as: { movedNow: true }, view: { missing: null } });
+  });
+});
+
+describe("bytes that only look like an update", () => {
+  it.each([
+    ["the first chunk of a snapshot", ({ sql }: MemoryLegacy) => writeSqlLayout(sql, { snapshot: whole, chunkBytes: 400 }), `UPDATE snapshot_chunks SET data = zeroblob(length(data)) WHERE chunk_index = 0`],
+    ["a row in the middle", ({ sql }: MemoryLegacy) => writeSqlLayout(sql, { journal: deltas.slice(0, 6) }), `UPDATE journal SET data = zeroblob(length(data)) WHERE id = 3`],
+    ["the last row", ({ sql }: MemoryLegacy) => writeSqlLayout(sql, { journal: deltas.slice(0, 6) }), `UPDATE journal SET data = zeroblob(length(data)) WHERE id = 6`],
+  ])("[TK2] zeroed: %s is a loss, and no clean-up takes it", (_what, write, tear) => {
+    const object = new TakeoverObject();
+    write(object.legacy);
+    object.legacy.sql.exec(tear);
+    expect(object.opened().view.missing).not.toBeNull();
+    expect(clean(object)).toMatchObject({ status: "aborted", rowsDeleted: 0 });
+  });
+
+  it("[TK2] a document of zeroes is no document", () => {
+    const object = kvObject(new Map([["document", new Uint8Array(200)]]));
+    expect(object.opened().view.missing).not.toBeNull();
+  });
+});
+
+describe("a loss whose clocks are elsewhere", () => {
+  it("[TK10] is none when its deletions are there too, and one when they are not", () => {
+    const before = vault(1, (made) => made.getText("t").insert(0, "hello old world"));
+    for (const hasDeletions of [true, false]) {
+      const after = vault(2, (made) => made.getText("t").delete(0, 6), before);
+      const values = new Map<string, unknown>();
+      writeKvLayout(values, { checkpoint: Y.encodeStateAsUpdate(after), shape: "copy" });
+      const chunk = values.get("document:checkpoint:chunk:1:0") as Uint8Array;
+      chunk[Buffer.from(chunk).indexOf("old")]! ^= 1;
+      values.delete("document:checkpoint:state-vector:1");
+      const object = kvObject(values);
+      writeSqlLayout(object.legacy.sql, { snapshot: Y.encodeStateAsUpdate(hasDeletions ? after : before) });
+      expect(object.opened().view.missing === null).toBe(hasDeletions);
+    }
   });
 });

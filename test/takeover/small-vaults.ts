@@ -28,9 +28,9 @@ export function kvObject(values: Map<string, unknown>): TakeoverObject {
 }
 
 /** A vault in sessions of one client: what is newer at each, with all deletions, as older servers saved it. */
-export function sessions(count: number, word = "w"): { doc: Y.Doc; deltas: Uint8Array[] } {
+export function sessions(count: number, word = "w", client = 77): { doc: Y.Doc; deltas: Uint8Array[] } {
   const doc = new Y.Doc();
-  doc.clientID = 77;
+  doc.clientID = client;
   const deltas: Uint8Array[] = [];
   let vector = Y.encodeStateVector(doc);
   for (let at = 0; at < count; at++) {

@@ -63,7 +63,7 @@ describe("the first SQL layout", () => {
     legacy.sql.exec(`DELETE FROM journal WHERE id IN (4, 5)`);
     const found = findLegacy(legacy);
     expect(losses(found)).toEqual([]);
-    expect(notes(found)).toEqual([`journal row 2: byte_length is 1, its data has ${EXAMPLE.journal[1]!.length} bytes`, "journal row 6: 2 rows are missing before it"]);
+    expect(notes(found)).toEqual([`journal row 2: byte_length is 1, its data has ${EXAMPLE.journal[1]!.length} bytes`, "journal row 4: rows 4 to 5 are missing"]);
     expect(readWhole(found.entries[2]!)).toEqual(EXAMPLE.journal[1]);
   });
 
