@@ -15,7 +15,7 @@ export function jsonAnswer(body: unknown, status = 200, headers: Readonly<Record
   });
 }
 
-/** A JSON answer for the server's own pages only: without CORS, other pages cannot read it. */
+/** A JSON answer for the server's own pages, or of an object to its Worker: without CORS, other pages cannot read it. */
 export function ownJsonAnswer(body: unknown, status = 200): Response {
   return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" } });
 }

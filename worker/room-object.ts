@@ -13,6 +13,7 @@ import { WriteNotes } from "../src/room/write-note.ts";
 import { isTakenOver } from "../src/takeover/opening.ts";
 import type { MoveHost } from "../src/takeover/move.ts";
 import { callConfig } from "./access/config-calls.ts";
+import { ownJsonAnswer } from "./answers.ts";
 import { blobError } from "./attachments/blob-answer.ts";
 import { mayStillWrite } from "./attachments/device-check.ts";
 import { endRoomBlobs, isBlobPath, type RoomBlobs, roomBlobs } from "./attachments/room-blobs.ts";
@@ -143,30 +144,30 @@ export class VaultSyncServer extends DurableObject<Env> {
     if (isBlobPath(url.pathname)) return this.#blobs.fetch(request, url);
     if (url.pathname === "/__yaos/connect") return this.#connect(request, url);
     if (url.pathname === "/__yaos/debug" && request.method === "GET") {
-      return json({ ...(await this.#debug()), attachments: this.#blobs.report(this.env) });
+      return ownJsonAnswer({ ...(await this.#debug()), attachments: this.#blobs.report(this.env) });
     }
-    if (url.pathname === "/__yaos/meta" && request.method === "GET") return json({ roomId: this.#name, meta: (await this.#opener.ready()).schema.roomMeta });
+    if (url.pathname === "/__yaos/meta" && request.method === "GET") return ownJsonAnswer({ roomId: this.#name, meta: (await this.#opener.ready()).schema.roomMeta });
     if (url.pathname === "/__yaos/legacy-document" && request.method === "GET") return documentAct(this.#moveHost.legacy);
-    if (request.method !== "POST") return json({ error: "not found" }, 404);
-    if (url.pathname === "/__yaos/compact") return json(await this.#compact());
+    if (request.method !== "POST") return ownJsonAnswer({ error: "not found" }, 404);
+    if (url.pathname === "/__yaos/compact") return ownJsonAnswer(await this.#compact());
     if (url.pathname === "/__yaos/cleanup-kv") return this.#oneByOne(() => cleanUpAct(request, () => this.#opener.ready(), this.#moveHost, (room) => this.#opener.opened !== room));
     if (url.pathname === "/__yaos/takeover") return this.#oneByOne(() => this.#decide(request));
     if (url.pathname === "/__yaos/revoke") return this.#revoke(request);
     if (url.pathname === "/__yaos/erase") return this.#erase(url);
     if (url.pathname === "/__yaos/unerase") return this.#unerase();
-    return json({ error: "not found" }, 404);
+    return ownJsonAnswer({ error: "not found" }, 404);
   }
 
   /** `{by, below}`; answered with how many sessions ended. */
   async #revoke(request: Request): Promise<Response> {
     const body = await readJsonBody(request, LIMITS.maxJsonBodyBytes);
-    if (!body.ok) return json({ error: body.error }, body.status);
+    if (!body.ok) return ownJsonAnswer({ error: body.error }, body.status);
     const { by, below } = body.value;
-    if (typeof by !== "string" || by === "" || typeof below !== "number" || !Number.isSafeInteger(below)) return json({ error: "invalid revocation" }, 400);
+    if (typeof by !== "string" || by === "" || typeof below !== "number" || !Number.isSafeInteger(below)) return ownJsonAnswer({ error: "invalid revocation" }, 400);
     const closed = (await this.#opener.ready()).revoke(by, below);
     // Once it is on disk: whoever is told believes that it lasts.
     await this.ctx.storage.sync();
-    return json({ closed });
+    return ownJsonAnswer({ closed });
   }
 
   async #erase(url: URL): Promise<Response> {
@@ -176,14 +177,14 @@ export class VaultSyncServer extends DurableObject<Env> {
     this.#startOver();
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.sync();
-    return json({ erased: true, erasedAt: new Date(erasedAtMs).toISOString() });
+    return ownJsonAnswer({ erased: true, erasedAt: new Date(erasedAtMs).toISOString() });
   }
 
   async #unerase(): Promise<Response> {
     const wasErased = (await this.#opener.ready()).unerase();
     if (wasErased) this.#startOver();
     await this.ctx.storage.sync();
-    return json({ erased: false, wasErased });
+    return ownJsonAnswer({ erased: false, wasErased });
   }
 
   /** What was stored is gone: nothing in memory may go on from it. */
@@ -197,7 +198,7 @@ export class VaultSyncServer extends DurableObject<Env> {
 
   async #connect(request: Request, url: URL): Promise<Response> {
     const door = url.searchParams.get("door") ?? "";
-    if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket" || !DOORS.has(door)) return json({ error: "not found" }, 404);
+    if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket" || !DOORS.has(door)) return ownJsonAnswer({ error: "not found" }, 404);
     const room = await this.#opener.ready();
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server);
@@ -296,11 +297,4 @@ function entryOf(query: URLSearchParams): Pick<ConnectOptions, "access" | "schem
     access: { by: query.get("by") ?? OWNER_ACCESS.by, mode, accessEpoch: Number.isSafeInteger(epoch) ? epoch : 0 },
     schema: schema === "" ? null : Number(schema),
   };
-}
-
-function json(body: unknown, status = 200): Response {
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" },
-  });
 }

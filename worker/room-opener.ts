@@ -83,14 +83,14 @@ export class RoomOpener {
     try {
       // Not in the turn of whoever asks: the promise must be known before it can be over.
       await Promise.resolve();
-      for (;;) {
+      while (run === this.#run) {
         for (let count = 0; count < STEPS_PER_TURN; count++) {
           const step = steps.next();
           if (step.done === true) return this.#opened(step.value);
         }
         await new Promise((resolve) => setTimeout(resolve, 0));
-        if (run !== this.#run) return null;
       }
+      return null;
     } catch (error) {
       if (run === this.#run) this.reset();
       throw error;

@@ -7,12 +7,12 @@ import { Hono } from "hono";
 import { readAccess } from "./access/capabilities.ts";
 import { claimRoutes } from "./access/claim-routes.ts";
 import { deviceRoutes } from "./access/device-routes.ts";
-import { type Call, guardOwner, guardVault, pathVault, rawPath } from "./access/guard.ts";
+import { type Call, guardOwner, guardVault, pathVault, queryVault, rawPath } from "./access/guard.ts";
 import { ticketRoute } from "./access/ticket-route.ts";
 import { errorAnswer, preflightAnswer, withCors } from "./answers.ts";
 import { attachmentsCapability } from "./attachments/backend.ts";
 import { attachmentRoutes } from "./attachments/routes.ts";
-import { checkRoomId, findDoor, type RoomId } from "./doors.ts";
+import { findDoor, type RoomId } from "./doors.ts";
 import type { Env } from "./env.ts";
 import { eraseRoutes } from "./erase-routes.ts";
 import { readTarget } from "./limits/request-target.ts";
@@ -101,10 +101,6 @@ async function forward(call: Call, vaultId: string, act: "debug" | "compact"): P
 /** `OPTIONS` is answered for what browsers call; elsewhere there is nothing. */
 function preflight(pathname: string): Response {
   return pathname.startsWith("/vault/") || pathname.startsWith("/api/") ? preflightAnswer() : errorAnswer(404, "not found");
-}
-
-function queryVault(call: Call): RoomId {
-  return checkRoomId(new URL(call.req.url).searchParams.get("vault") ?? "");
 }
 
 /** An error the platform marks as retryable, or as overload, came from an object's side: come back later. */

@@ -6,15 +6,16 @@ import { acceptLoss, retryMove } from "../src/takeover/decisions.ts";
 import { readDocument } from "../src/takeover/kept-document.ts";
 import type { LegacyStorage } from "../src/takeover/legacy.ts";
 import type { MoveHost } from "../src/takeover/move.ts";
+import { ownJsonAnswer } from "./answers.ts";
 import { readOptionalJsonBody } from "./json-body.ts";
 
 /** `POST /__yaos/cleanup-kv`: `{"dryRun":true}` reports, `{}` or no body cleans. @param isOver the vault was erased, or the room made anew, meanwhile */
 export async function cleanUpAct(request: Request, ready: () => Promise<Room>, host: MoveHost, isOver: (room: Room) => boolean): Promise<Response> {
   const body = await readOptionalJsonBody(request, LIMITS.maxJsonBodyBytes);
-  if (!body.ok) return answer({ error: body.error }, body.status);
+  if (!body.ok) return ownJsonAnswer({ error: body.error }, body.status);
   const dryRun = Object.hasOwn(body.value, "dryRun") ? body.value["dryRun"] : false;
   // A slip of the pen must not delete anything.
-  if (typeof dryRun !== "boolean" || Object.keys(body.value).some((key) => key !== "dryRun")) return answer({ error: "invalid dryRun" }, 400);
+  if (typeof dryRun !== "boolean" || Object.keys(body.value).some((key) => key !== "dryRun")) return ownJsonAnswer({ error: "invalid dryRun" }, 400);
   const room = await ready();
   while (room.keeper.busyWith !== null) await turn();
   // Nothing may rewrite what is compared; edits go on.
@@ -24,13 +25,13 @@ export async function cleanUpAct(request: Request, ready: () => Promise<Room>, h
     let step = steps.next();
     while (step.done !== true) {
       await turn();
-      if (isOver(room)) return answer({ status: "aborted", keysDeleted: 0, rowsDeleted: 0, error: "the room ended meanwhile: the vault was erased, or an admin has decided about it" } satisfies CleanUpReport);
+      if (isOver(room)) return ownJsonAnswer({ status: "aborted", keysDeleted: 0, rowsDeleted: 0, error: "the room ended meanwhile: the vault was erased, or an admin has decided about it" } satisfies CleanUpReport);
       step = steps.next();
     }
-    return answer(step.value);
+    return ownJsonAnswer(step.value);
   } catch (error) {
     const report: CleanUpReport = { status: "failed", keysDeleted: 0, rowsDeleted: 0, error: error instanceof Error ? error.message : String(error) };
-    return answer(report);
+    return ownJsonAnswer(report);
   } finally {
     done();
     // What waited for the chunks.
@@ -41,18 +42,18 @@ export async function cleanUpAct(request: Request, ready: () => Promise<Room>, h
 /** `POST /__yaos/takeover` `{"action":"accept-loss"|"retry"}`. @param reopen ends all sessions and makes the next to come find a new room */
 export async function decideAct(request: Request, host: MoveHost, reopen: () => void): Promise<Response> {
   const body = await readOptionalJsonBody(request, LIMITS.maxJsonBodyBytes);
-  if (!body.ok) return answer({ error: body.error }, body.status);
+  if (!body.ok) return ownJsonAnswer({ error: body.error }, body.status);
   const { action } = body.value;
-  if (action !== "accept-loss" && action !== "retry") return answer({ error: "invalid action" }, 400);
+  if (action !== "accept-loss" && action !== "retry") return ownJsonAnswer({ error: "invalid action" }, 400);
   const decision = action === "accept-loss" ? acceptLoss(host.sql) : retryMove(host.sql);
   if (decision.status === "done") reopen();
-  return answer(decision);
+  return ownJsonAnswer(decision);
 }
 
 /** `GET /__yaos/legacy-document`: the bytes of the pre-chunk document, one Yjs update, as they stand. */
 export function documentAct(legacy: LegacyStorage): Response {
   const bytes = readDocument(legacy);
-  if (bytes === null) return answer({ error: "not found" }, 404);
+  if (bytes === null) return ownJsonAnswer({ error: "not found" }, 404);
   return new Response(bytes.slice(), { headers: { "Content-Type": "application/octet-stream", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" } });
 }
 
@@ -65,8 +66,4 @@ function troubleOf({ health, store, erasedAtMs }: Room): string | null {
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
-}
-
-function answer(body: unknown, status = 200): Response {
-  return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" } });
 }

@@ -1,9 +1,9 @@
 /** Routes about the storage an older server left. The owner's; those that change anything are dark unless switched on, as compaction is. */
 import type { Hono } from "hono";
 import { LIMITS } from "../src/limits.ts";
-import { type Call, guardOwner, pathVault } from "./access/guard.ts";
+import { type Call, guardOwner, pathVault, queryVault } from "./access/guard.ts";
 import { errorAnswer, withCors } from "./answers.ts";
-import { type RoomId, checkRoomId } from "./doors.ts";
+import type { RoomId } from "./doors.ts";
 import type { Env } from "./env.ts";
 import { readOptionalJsonBody } from "./json-body.ts";
 
@@ -37,8 +37,4 @@ async function readDocument(call: Call, vault: RoomId): Promise<Response> {
 function roomOf(call: Call, roomId: string): DurableObjectStub {
   const rooms = call.env.YAOS_SYNC;
   return rooms.get(rooms.idFromName(roomId));
-}
-
-function queryVault(call: Call): RoomId {
-  return checkRoomId(new URL(call.req.url).searchParams.get("vault") ?? "");
 }

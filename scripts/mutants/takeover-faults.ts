@@ -181,8 +181,8 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
   {
     name: "takeover goes on over a vault that was erased",
     file: "worker/room-opener.ts",
-    find: `if (run !== this.#run) return null;`,
-    replace: ``,
+    find: `while (run === this.#run) {`,
+    replace: `for (;;) {`,
     tests: [OBJECT],
   },
   {
@@ -232,7 +232,7 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
   {
     name: "every entry united once, whatever it waits for",
     file: "src/takeover/unite.ts",
-    find: `        progress = true;
+    find: `      progress = true;
 `,
     replace: ``,
     tests: [MOVE, TEARS],
@@ -248,8 +248,8 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
   // TK7, TK8: comparing, and the marker.
   {
     name: "takeover not compared with its sources",
-    file: "src/takeover/move.ts",
-    find: `return yield* verify(store, found.sources, (client) => reached.get(client) ?? 0, pacer);`,
+    file: "src/takeover/compare.ts",
+    find: `return yield* verify(store, found.sources, reachOf(found.sources, waiting), pacer);`,
     replace: `if (reached.size < 0) yield null;
   return { ok: true, digest: "", units: 0 };`,
     tests: [MOVE],
@@ -567,8 +567,8 @@ export const TAKEOVER_FAULTS: readonly Fault[] = [
   {
     name: "vault with attachments counted as one that never used R2",
     file: "src/takeover/move.ts",
-    find: `if (counts.blobPathCount > 0) new BlobStore`,
-    replace: `if (counts.blobPathCount === Infinity) new BlobStore`,
+    find: `if (counter.blobPathCount > 0) new BlobStore`,
+    replace: `if (counter.blobPathCount === Infinity) new BlobStore`,
     tests: [FORWARD],
   },
   {

@@ -1,15 +1,14 @@
 /** Clean-up of what an older server left: compares once more that ours hold all of it, and says what would go and what has to stay, before anything is deleted. */
-import { LIMITS } from "../limits.ts";
 import { ClockIndex } from "../storage/clock-index.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
-import { subtract } from "../update/delete-set.ts";
 import { splitNews } from "../update/news.ts";
 import { Pacer } from "../update/pacer.ts";
-import { type Blocked, emitClosed } from "./emit-closed.ts";
+import { type WaitingStructs, emitSources } from "./emit-sources.ts";
 import { legacyFingerprint } from "./fingerprint.ts";
+import { compare } from "./compare.ts";
 import { cleaned, deleteOld, planDeletion } from "./delete-old.ts";
 import { KEPT_DOCUMENT } from "./kept-document.ts";
-import { type MoveHost, reachOf } from "./move.ts";
+import type { MoveHost } from "./move.ts";
 import { type TakeoverRecord, readRecord, writeRecord } from "./record.ts";
 import type { Source } from "./source.ts";
 import { type Survey, knownFrom, survey } from "./survey.ts";
@@ -52,10 +51,7 @@ export function* cleanUp(host: MoveHost, store: VaultStore, trouble: string | nu
   if (isEmpty) return aborted(`SQL storage is empty: ${REFUSING}`);
   const blocked = yield* waiting(store, found.sources);
   if (typeof blocked === "string") return aborted(`${blocked}: ${REFUSING}`);
-  const lacking = subtract(found.deletes, store.readDeletes());
-  if (!lacking.isEmpty) return aborted(`${lacking.rangeCount} delete ranges are not in SQL storage: ${REFUSING}`);
-  const reached = reachOf(found.sources, { blocked });
-  const verdict = yield* verify(store, found.sources, (client) => reached.get(client) ?? 0, pacer);
+  const verdict = yield* compare(store, found, blocked, false, pacer);
   if (!verdict.ok) return aborted(`${verdict.reason}: ${REFUSING}`);
   const kept = yield* keptEntries(store, found, blocked, record, pacer);
   const keep = new Set(kept.flatMap(({ name, keys }) => (keys.length === 0 ? [name] : keys)));
@@ -75,25 +71,18 @@ export function* cleanUp(host: MoveHost, store: VaultStore, trouble: string | nu
 }
 
 /** What of the sources waits behind gaps; a sentence when something follows on and is not stored. */
-function* waiting(store: VaultStore, sources: readonly Source[]): Generator<null, (Blocked & { source: Source })[] | string> {
-  const blocked: (Blocked & { source: Source })[] = [];
-  for (const source of sources) {
-    const steps = emitClosed(source, store.clocks, { batchBytes: LIMITS.takeoverBatchBytes, windowBytes: LIMITS.takeoverWindowBytes });
-    for (;;) {
-      const step = steps.next();
-      if (step.done === true) {
-        for (const each of step.value) blocked.push({ ...each, source });
-        break;
-      }
-      if (step.value !== null) return `${source.entry.name} holds edits that SQL storage does not`;
-      yield null;
-    }
+function* waiting(store: VaultStore, sources: readonly Source[]): Generator<null, WaitingStructs[] | string> {
+  const steps = emitSources(sources, store.clocks);
+  let step = steps.next();
+  for (; step.done !== true; step = steps.next()) {
+    if (step.value !== null) return `${step.value.source.entry.name} holds edits that SQL storage does not`;
+    yield null;
   }
-  return blocked;
+  return step.value;
 }
 
 /** Entries that hold anything ours do not: they stay. */
-function* keptEntries(store: VaultStore, found: Survey, blocked: readonly (Blocked & { source: Source })[], record: TakeoverRecord, pacer: Pacer): Generator<null, { name: string; reason: string; keys: readonly string[] }[]> {
+function* keptEntries(store: VaultStore, found: Survey, blocked: readonly WaitingStructs[], record: TakeoverRecord, pacer: Pacer): Generator<null, { name: string; reason: string; keys: readonly string[] }[]> {
   const kept: { name: string; reason: string; keys: readonly string[] }[] = [];
   // Structs behind gaps that the room keeps by itself, as it does with those of its clients.
   const waits = new ClockIndex();
@@ -129,7 +118,7 @@ function* keptEntries(store: VaultStore, found: Survey, blocked: readonly (Block
   const { left } = found;
   if (left !== null) {
     const behind = yield* waiting(store, [left]);
-    const isThere = typeof behind !== "string" && behind.length === 0 && subtract(left.deletes, store.readDeletes()).isEmpty;
+    const isThere = typeof behind !== "string" && behind.length === 0;
     const ends = new Map(left.sections.map((section) => [section.client, section.end]));
     if (!isThere || !(yield* verify(store, [left], (client) => ends.get(client) ?? 0, pacer)).ok) {
       // Its key goes all the same: an older server that finds it alone would take it for the vault.

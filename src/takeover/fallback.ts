@@ -3,7 +3,7 @@ import { LIMITS } from "../limits.ts";
 import { ClockIndex } from "../storage/clock-index.ts";
 import { encodeDeleteSet } from "../update/delete-set.ts";
 import { Pacer, withoutPauses } from "../update/pacer.ts";
-import { emitClosed } from "./emit-closed.ts";
+import { emitSources } from "./emit-sources.ts";
 import type { LegacyStorage } from "./legacy.ts";
 import { readableRecord } from "./record.ts";
 import { knownFrom, survey } from "./survey.ts";
@@ -15,15 +15,13 @@ export function fallbackUpdates(host: { readonly legacy: LegacyStorage }): reado
   const known = new ClockIndex();
   const updates: Uint8Array[] = [];
   let bytes = found.deletes.estimateBytes;
-  for (const source of found.sources) {
-    const steps = emitClosed(source, known, { batchBytes: LIMITS.takeoverBatchBytes, windowBytes: LIMITS.takeoverWindowBytes });
-    for (let step = steps.next(); step.done !== true; step = steps.next()) {
-      if (step.value === null) continue;
-      for (const range of step.value.ranges) known.add(range.client, range.from, range.to);
-      updates.push(step.value.update);
-      bytes += step.value.update.byteLength;
-      if (bytes > LIMITS.maxFallbackBytes) return null;
-    }
+  for (const step of emitSources(found.sources, known)) {
+    if (step === null) continue;
+    const { update, ranges } = step.batch;
+    for (const range of ranges) known.add(range.client, range.from, range.to);
+    updates.push(update);
+    bytes += update.byteLength;
+    if (bytes > LIMITS.maxFallbackBytes) return null;
   }
   // An update without structs.
   const deletions = encodeDeleteSet(found.deletes);

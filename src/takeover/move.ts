@@ -4,22 +4,20 @@
  */
 import { LIMITS } from "../limits.ts";
 import type { Checksum, Log, Sql } from "../ports.ts";
-import { release } from "../release.ts";
 import { DocumentSummaryCounter } from "../report/document-summary.ts";
+import { countStored } from "../report/vault-summary.ts";
 import type { MissingPart } from "../room/takeover-view.ts";
 import { DamagedRowError } from "../storage/damage.ts";
 import { BlobStore } from "../storage/blob-store.ts";
 import { VaultStore } from "../storage/vault-store.ts";
-import { subtract } from "../update/delete-set.ts";
 import { Pacer } from "../update/pacer.ts";
-import { readRun, readUpdate } from "../update/reader.ts";
+import { compare } from "./compare.ts";
 import type { LegacyProblem, LegacyStorage } from "./legacy.ts";
 import { missingPart, settle } from "./missing.ts";
 import { type TakeoverRecord, lossId, readableRecord, writeRecord } from "./record.ts";
-import type { Source } from "./source.ts";
 import { type Survey, knownFrom, sourceReports, survey } from "./survey.ts";
 import { type United, holdBlocked, unite } from "./unite.ts";
-import { type Verdict, verify } from "./verify.ts";
+import type { Verdict } from "./verify.ts";
 
 export interface MoveHost {
   readonly sql: Sql;
@@ -65,7 +63,7 @@ export class TakeoverStuckError extends Error {
  * Runs the whole move. Yields where a turn may end; what it did up to there is durable with that turn.
  * @param fingerprint of the old storage as it is now
  * @returns the record it wrote: `complete` or `incomplete`
- * @throws {TakeoverStuckError}, {TakeoverRecordError}, {DamagedRowError} when our own tables cannot be read, and what the engine throws
+ * @throws {TakeoverStuckError}, {DamagedRowError} when our own tables cannot be read, and what the engine throws
  */
 export function* move(host: MoveHost, fingerprint: string | null): Generator<null, TakeoverRecord> {
   const { sql, clock, log } = host;
@@ -88,7 +86,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   for (let damaged = 0; verdict === null; ) {
     try {
       united = yield* unite(store, found.sources, found.deletes, () => clock.nowMs());
-      verdict = yield* compare(store, found, united, storeWasEmpty && before.state === "moving" && before.fingerprint === null, pacer);
+      verdict = yield* compare(store, found, united.blocked, storeWasEmpty && before.state === "moving" && before.fingerprint === null, pacer);
     } catch (error) {
       if (!(error instanceof DamagedRowError) || ++damaged > MAX_DAMAGED) throw error;
       // What was in it comes from the old storage again, or from a client that has it.
@@ -109,7 +107,9 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   } else if (!(yield* holdBlocked(store, united!.blocked, () => clock.nowMs()))) {
     problems.push({ key: "held", reason: "more structs wait behind gaps than a room keeps; the rest stays in the old storage", isLoss: false });
   }
-  const counts = yield* countFiles(store, pacer);
+  const counter = new DocumentSummaryCounter(store.readDeletes());
+  yield* countStored(store, counter, pacer);
+  const { activePathCount } = counter.finish();
   const nowMs = clock.nowMs();
   const sources = sourceReports(found);
   const record: TakeoverRecord = {
@@ -130,7 +130,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
       source_entries: String(found.sources.length),
       source_bytes: String(found.sources.reduce((sum, source) => sum + source.entry.byteLength, 0)),
       snapshot_bytes: String(store.chunkBytes),
-      active_path_count: String(counts.activePathCount),
+      active_path_count: String(activePathCount),
       duration_ms: String(nowMs - startedMs),
       attempts: String(begun.attempts),
       lost_entries: String(found.lost.filter((entry) => entry.isLive).length),
@@ -142,7 +142,7 @@ export function* move(host: MoveHost, fingerprint: string | null): Generator<nul
   sql.transaction(() => {
     writeRecord(sql, record);
     // Those servers kept attachments nowhere else.
-    if (counts.blobPathCount > 0) new BlobStore(sql, host.checksum).noteR2Used(nowMs);
+    if (counter.blobPathCount > 0) new BlobStore(sql, host.checksum).noteR2Used(nowMs);
   });
   log.event(hasLoss ? "error" : "info", hasLoss ? "takeover.incomplete" : "takeover.complete", {
     format: formatOf(found),
@@ -166,7 +166,7 @@ function differenceOf(reason: string, fingerprint: string | null, before: Takeov
 }
 
 /** Takes damaged rows out of use as the room would. @throws {DamagedRowError} when nothing can be read */
-export function openWhole(store: VaultStore, nowMs: number): void {
+function openWhole(store: VaultStore, nowMs: number): void {
   const { gaps, damaged } = store.open();
   if (gaps.length > 0 || damaged.length > 0) store.setAside(damaged, nowMs);
 }
@@ -185,46 +185,6 @@ function clocksOf(store: VaultStore): number {
   let clocks = 0;
   for (const end of store.clocks.vector.values()) clocks += end;
   return clocks;
-}
-
-/** @param isAlone nothing but the sources was ever stored: then the deletions must be the same, not only all there */
-function* compare(store: VaultStore, found: Survey, united: United, isAlone: boolean, pacer: Pacer): Generator<null, Verdict> {
-  const stored = store.readDeletes();
-  const differ = (reason: string): Verdict => ({ ok: false, reason, digest: "", units: 0 });
-  const lacking = subtract(found.deletes, stored);
-  if (!lacking.isEmpty) return differ(`${lacking.rangeCount} delete ranges are missing after the move`);
-  if (isAlone) {
-    const more = subtract(stored, found.deletes);
-    if (!more.isEmpty) return differ(`${more.rangeCount} delete ranges are there that no source has`);
-  }
-  const reached = reachOf(found.sources, united);
-  return yield* verify(store, found.sources, (client) => reached.get(client) ?? 0, pacer);
-}
-
-/** How far the sources reach per client, up to what follows on from nothing. */
-export function reachOf(sources: readonly Source[], united: Pick<United, "blocked">): Map<number, number> {
-  const reached = new Map<number, number>();
-  for (const source of sources) for (const { client, end } of source.sections) reached.set(client, Math.max(reached.get(client) ?? 0, end));
-  for (const { client, from, waitsFor } of united.blocked) {
-    // Behind a gap of its own client it is the gap that nothing was stored from on.
-    reached.set(client, Math.min(reached.get(client) ?? 0, waitsFor.client === client ? waitsFor.clock : from));
-  }
-  return reached;
-}
-
-function* countFiles(store: VaultStore, pacer: Pacer): Generator<null, { activePathCount: number; blobPathCount: number }> {
-  const counter = new DocumentSummaryCounter(store.readDeletes());
-  for (const entry of store.index.chunks) {
-    const bytes = store.readChunk(entry);
-    const visitor = counter.visitor(bytes);
-    for (const run of entry.runs) readRun(bytes, run.offset, run.client, run.clock, run.structCount, visitor);
-    pacer.spend(bytes.byteLength * 2);
-    release(bytes);
-    yield* pacer.pause();
-  }
-  for (const update of store.readJournalUpdates()) readUpdate(update, counter.visitor(update));
-  const { activePathCount } = counter.finish();
-  return { activePathCount, blobPathCount: counter.blobPathCount };
 }
 
 /** The older servers' own words for it, and ours where they had none. */

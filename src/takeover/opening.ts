@@ -11,7 +11,7 @@ import { fallbackUpdates } from "./fallback.ts";
 import { isStored } from "./missing.ts";
 import { legacyFingerprint } from "./fingerprint.ts";
 import { type MoveHost, TakeoverStuckError, move } from "./move.ts";
-import { type TakeoverRecord, TakeoverRecordError, readableRecord, writeRecord } from "./record.ts";
+import { type TakeoverRecord, readableRecord, writeRecord } from "./record.ts";
 
 /** How this instance of the object came to its vault: debug's `storage.mode` and `migrationStatus`. */
 export interface OpenedAs {
@@ -120,7 +120,7 @@ function opened(host: OpeningHost, record: TakeoverRecord | null, hasLegacy: boo
 
 function refused(host: OpeningHost, record: TakeoverRecord | null, error: unknown): Opening {
   const text = error instanceof Error ? error.message : String(error);
-  const isKnown = error instanceof TakeoverStuckError || error instanceof TakeoverRecordError || error instanceof DamagedRowError;
+  const isKnown = error instanceof TakeoverStuckError || error instanceof DamagedRowError;
   host.log.event("error", "takeover.failed", { error: text.slice(0, 200), known: isKnown });
   return opened(host, record, true, `the vault of the older server could not be taken over: ${text}`, null);
 }

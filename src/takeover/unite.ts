@@ -7,12 +7,13 @@ import { release } from "../release.ts";
 import type { VaultStore } from "../storage/vault-store.ts";
 import { DeleteSet, subtract } from "../update/delete-set.ts";
 import type { ClientRange } from "../update/news.ts";
-import { type Blocked, blockedUpdates, emitClosed } from "./emit-closed.ts";
+import { blockedUpdates } from "./emit-closed.ts";
+import { type WaitingStructs, emitSources } from "./emit-sources.ts";
 import type { Source } from "./source.ts";
 
 export interface United {
   /** Structs of the sources that do not follow on from what is stored. */
-  readonly blocked: readonly (Blocked & { readonly source: Source })[];
+  readonly blocked: readonly WaitingStructs[];
 }
 
 /**
@@ -33,32 +34,26 @@ export function* unite(store: VaultStore, sources: readonly Source[], deletes: D
     yield* store.checkpoint(batch, atMs());
     for (const update of batch.updates) release(update);
   }
-  let blocked: (Blocked & { source: Source })[] = [];
-  for (let progress = true; progress; ) {
+  let blocked: WaitingStructs[] = [];
+  // What follows on only now may wait in a source that was read before.
+  for (let progress = true; progress; progress &&= blocked.length > 0) {
     progress = false;
-    blocked = [];
-    for (const source of sources) {
-      const steps = emitClosed(source, known, { batchBytes: LIMITS.takeoverBatchBytes, windowBytes: LIMITS.takeoverWindowBytes });
-      for (;;) {
-        const step = steps.next();
-        if (step.done === true) {
-          for (const each of step.value) blocked.push({ ...each, source });
-          break;
-        }
-        if (step.value === null) {
-          yield null;
-          continue;
-        }
-        progress = true;
-        for (const range of step.value.ranges) known.add(range.client, range.from, range.to);
-        updates.push(step.value.update);
-        ranges.push(...step.value.ranges);
-        bytes += step.value.update.byteLength;
-        if (bytes >= LIMITS.takeoverBatchBytes) yield* flush();
+    const steps = emitSources(sources, known);
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) {
+      if (step.value === null) {
+        yield null;
+        continue;
       }
+      const { batch } = step.value;
+      progress = true;
+      for (const range of batch.ranges) known.add(range.client, range.from, range.to);
+      updates.push(batch.update);
+      ranges.push(...batch.ranges);
+      bytes += batch.update.byteLength;
+      if (bytes >= LIMITS.takeoverBatchBytes) yield* flush();
     }
-    // What follows on only now may wait in a source that was read before.
-    if (blocked.length === 0) break;
+    blocked = step.value;
   }
   yield* flush();
   return { blocked };

@@ -3,7 +3,7 @@
 import type { Context } from "hono";
 import { bearerToken } from "../admission.ts";
 import { errorAnswer } from "../answers.ts";
-import { decodeRoomId, type RoomId } from "../doors.ts";
+import { checkRoomId, decodeRoomId, type RoomId } from "../doors.ts";
 import type { Env } from "../env.ts";
 import { noteAuthFailure, tooManyAnswer } from "../limits/gate.ts";
 import { noteOf } from "../request-note.ts";
@@ -52,4 +52,9 @@ export function rawPath(request: Request): string {
 /** The vault named in the path. Hono's own decoding lets malformed escapes pass, so the raw segment is decoded here. */
 export function pathVault(call: Call): RoomId {
   return decodeRoomId(rawPath(call.req.raw).split("/")[2] ?? "");
+}
+
+/** The vault named by `?vault=`, for ids that no path segment can hold. */
+export function queryVault(call: Call): RoomId {
+  return checkRoomId(new URL(call.req.url).searchParams.get("vault") ?? "");
 }
